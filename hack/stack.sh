@@ -1,0 +1,94 @@
+#!/bin/sh
+# Copyright The containerd-shim-wazero authors.
+# SPDX-License-Identifier: Apache-2.0
+#
+# Builds the named parts of the real stack from Go modules, each into
+# build/stack/NAME/bin. What is there already, of the same version, stays.
+#
+#   hack/stack.sh containerd-2.4 runc
+#   hack/stack.sh --list
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+tools=$root/hack/tools
+stack=${STACK_DIR:-$root/build/stack}
+names="containerd-2.4 containerd-2.3 containerd-2.2 containerd-2.0 containerd-1.7
+runc crictl docker nerdctl lint"
+
+# fresh NAME MODULE says whether NAME is built from the versions that MODULE
+# pins. It sets name, module, bin and stamp for the builders below.
+fresh() {
+	name=$1 module=$2
+	bin=$stack/$name/bin
+	stamp=$( (go version; cat "$module/go.mod" "$root/hack/stack.sh") | sha256sum | cut -d' ' -f1)
+	[ "$(cat "$stack/$name/stamp" 2>/dev/null)" = "$stamp" ]
+}
+
+# compile OUTPUT PACKAGE [BUILD FLAG]... builds one program of $module.
+compile() {
+	output=$1 package=$2
+	shift 2
+	echo "building $name: $output" >&2
+	go build -C "$module" -mod=readonly -buildvcs=false -trimpath "$@" -o "$bin/$output" "$package"
+}
+
+# The static programs carry no symbol tables, as distributions ship them.
+stripped() {
+	compile "$@" -ldflags "-s -w"
+}
+
+containerd() {
+	prefix=$1
+	for program in containerd ctr containerd-shim-runc-v2; do
+		CGO_ENABLED=0 stripped $program "$prefix/cmd/$program"
+	done
+}
+
+docker() {
+	v=29.9.3
+	moby=github.com/moby/moby/v2
+	compile dockerd $moby/cmd/dockerd -ldflags "-s -w -X $moby/dockerversion.Version=$v"
+	CGO_ENABLED=0 stripped docker-proxy $moby/cmd/docker-proxy
+	CGO_ENABLED=0 compile docker github.com/docker/cli/cmd/docker \
+		-ldflags "-s -w -X github.com/docker/cli/cli/version.Version=$v"
+	CGO_ENABLED=0 stripped docker-buildx github.com/docker/buildx/cmd/buildx
+	CGO_ENABLED=0 stripped docker-compose github.com/docker/compose/v5/cmd
+}
+
+# build NAME builds one part unless its stamp says that it is there.
+build() {
+	case $1 in
+	containerd-2.4 | runc | crictl) fresh "$1" "$tools" && return ;;
+	*)
+		if [ ! -f "$tools/$1/go.mod" ]; then
+			echo "stack.sh: no part named \"$1\"; there are: $(echo "$names" | tr '\n' ' ')" >&2
+			exit 2
+		fi
+		fresh "$1" "$tools/$1" && return
+		;;
+	esac
+	rm -rf "${stack:?}/$name"
+	mkdir -p "$bin"
+	case $name in
+	containerd-1.7) containerd github.com/containerd/containerd ;;
+	containerd-*) containerd github.com/containerd/containerd/v2 ;;
+	runc) stripped runc github.com/opencontainers/runc -tags seccomp ;;
+	crictl) CGO_ENABLED=0 stripped crictl sigs.k8s.io/cri-tools/cmd/crictl ;;
+	nerdctl) CGO_ENABLED=0 stripped nerdctl github.com/containerd/nerdctl/v2/cmd/nerdctl ;;
+	lint) CGO_ENABLED=0 stripped staticcheck honnef.co/go/tools/cmd/staticcheck ;;
+	docker) docker ;;
+	esac
+	echo "$stamp" >"$stack/$name/stamp"
+}
+
+if [ "${1:-}" = --list ]; then
+	echo "$names" | tr ' ' '\n'
+	exit
+fi
+[ $# -gt 0 ] || set -- containerd-2.4 runc
+mkdir -p "$stack"
+exec 9>"$stack/.lock" # one builder at a time; others wait and find it done
+flock 9
+for part in "$@"; do
+	build "$part"
+done
