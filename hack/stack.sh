@@ -13,7 +13,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 tools=$root/hack/tools
 stack=${STACK_DIR:-$root/build/stack}
 names="containerd-2.4 containerd-2.3 containerd-2.2 containerd-2.0 containerd-1.7
-runc crictl docker nerdctl lint"
+runc crictl docker lint"
 
 # fresh NAME MODULE says whether NAME is built from the versions that MODULE
 # pins. It sets name, module, bin and stamp for the builders below.
@@ -74,7 +74,6 @@ build() {
 	containerd-*) containerd github.com/containerd/containerd/v2 ;;
 	runc) stripped runc github.com/opencontainers/runc -tags seccomp ;;
 	crictl) CGO_ENABLED=0 stripped crictl sigs.k8s.io/cri-tools/cmd/crictl ;;
-	nerdctl) CGO_ENABLED=0 stripped nerdctl github.com/containerd/nerdctl/v2/cmd/nerdctl ;;
 	lint) CGO_ENABLED=0 stripped staticcheck honnef.co/go/tools/cmd/staticcheck ;;
 	docker) docker ;;
 	esac
