@@ -1,0 +1,54 @@
+#!/bin/sh
+# Copyright The containerd-shim-wazero authors.
+# SPDX-License-Identifier: Apache-2.0
+#
+# Compiles the guests of the tests, from C, Rust, Go and text, to
+# build/guests/*.wasm; only what is older than its source.
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+source=$root/integration/guests
+out=$root/build/guests
+mkdir -p "$out"
+exec 9>"$out/.lock"
+flock 9
+
+# stale OUTPUT SOURCE... says whether OUTPUT has to be built.
+stale() {
+	output=$out/$1.wasm
+	shift
+	for input in "$@" "$0"; do
+		[ -n "$(find "$output" -newer "$input" 2>/dev/null)" ] || return 0
+	done
+	return 1
+}
+
+cc() {
+	clang --target=wasm32-wasi --sysroot=/usr -std=gnu11 -Wall -Werror -O2 "$@" -o "$output.new"
+	mv "$output.new" "$output"
+}
+
+# Debian's own rustc has the target; a rustup one on the PATH may not.
+rust() {
+	/usr/bin/rustc --target wasm32-wasi --edition 2021 -C opt-level=2 -C strip=debuginfo "$@" -o "$output.new"
+	mv "$output.new" "$output"
+}
+
+cd "$source"
+for name in hello openrel; do
+	if stale $name-c c/$name.c; then cc -s c/$name.c; fi
+	if stale $name-rust rust/$name.rs; then rust rust/$name.rs; fi
+	if stale $name-go go/$name/main.go; then
+		GOOS=wasip1 GOARCH=wasm go build -C "$root" -trimpath -buildvcs=false \
+			-ldflags=-s -o "$output" ./integration/guests/go/$name
+	fi
+done
+if stale box c/box*; then cc -s c/box*.c; fi
+if stale crash c/crash.c; then cc -g -O0 "-ffile-prefix-map=$source=." c/crash.c; fi
+if stale reactor c/reactor.c; then cc -s -mexec-model=reactor c/reactor.c; fi
+if stale panic-rust rust/panic.rs; then rust rust/panic.rs; fi
+for file in wat/*.wat; do
+	name=$(basename "$file" .wat)
+	[ "$name" != hello ] || name=hello-wat
+	if stale "$name" "$file"; then wat2wasm "$file" -o "$output"; fi
+done

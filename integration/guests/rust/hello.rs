@@ -1,0 +1,6 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+fn main() {
+    println!("hello from Rust");
+}

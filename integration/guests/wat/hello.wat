@@ -1,0 +1,11 @@
+;; Copyright The containerd-shim-wazero authors.
+;; SPDX-License-Identifier: Apache-2.0
+
+;; Writes one line by a single fd_write.
+(module
+  (import "wasi_snapshot_preview1" "fd_write"
+    (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\08\00\00\00\10\00\00\00hello from text\0a")
+  (func (export "_start")
+    (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)))))
