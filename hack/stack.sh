@@ -20,7 +20,7 @@ runc crictl docker lint"
 fresh() {
 	name=$1 module=$2
 	bin=$stack/$name/bin
-	stamp=$( (go version; cat "$module/go.mod" "$root/hack/stack.sh") | sha256sum | cut -d' ' -f1)
+	stamp=$( (go version; cat "$module/go.mod") | sha256sum | cut -d' ' -f1)
 	[ "$(cat "$stack/$name/stamp" 2>/dev/null)" = "$stamp" ]
 }
 
@@ -49,7 +49,9 @@ docker() {
 	moby=github.com/moby/moby/v2
 	compile dockerd $moby/cmd/dockerd -ldflags "-s -w -X $moby/dockerversion.Version=$v"
 	CGO_ENABLED=0 stripped docker-proxy $moby/cmd/docker-proxy
+	# A module without a go.mod is compiled as Go 1.16 unless told otherwise.
 	CGO_ENABLED=0 compile docker github.com/docker/cli/cmd/docker \
+		-gcflags=github.com/docker/cli/...=-lang=go1.26 \
 		-ldflags "-s -w -X github.com/docker/cli/cli/version.Version=$v"
 	CGO_ENABLED=0 stripped docker-buildx github.com/docker/buildx/cmd/buildx
 	CGO_ENABLED=0 stripped docker-compose github.com/docker/compose/v5/cmd
