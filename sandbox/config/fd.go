@@ -25,4 +25,6 @@ const RoleEnv = "WAZERO_SHIM_ROLE"
 const (
 	RoleSandbox = "sandbox"
 	RoleCompile = "compile"
+	// RoleHold keeps a systemd scope alive until its first process is born.
+	RoleHold = "hold"
 )
