@@ -11,13 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Birth is what a process needs to be born in a cgroup. One of its two fields
-// is set.
+// Birth is what a process needs to be born in a cgroup. A hybrid host needs
+// both parts.
 type Birth struct {
-	// Join are files (v1) to which the new, still single-threaded process
-	// writes "0" before it does anything else.
+	// Join are files of v1 hierarchies to which the new process, still of one
+	// thread, writes "0" before it does anything else.
 	Join []*os.File
-	// Dir is the cgroup's directory (v2), for clone3's CLONE_INTO_CGROUP.
+	// Dir is the directory in the v2 hierarchy for clone3's CLONE_INTO_CGROUP,
+	// nil where there is none.
 	Dir *os.File
 }
 
@@ -35,33 +36,44 @@ func (b *Birth) Close() {
 }
 
 // Birth opens the cgroup for a new process. The caller closes the result.
-func (m *Manager) Birth() (*Birth, error) {
-	if m.unified {
-		dir, err := os.OpenFile(m.paths[""], unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return nil, fmt.Errorf("cgroup: %w", err)
-		}
-		return &Birth{Dir: dir}, nil
-	}
+//
+// Neither part writes "cgroup.procs": that takes a lock over all processes of
+// the machine and with it, when nobody took it lately, a grace period of RCU:
+// five milliseconds, where a single thread that writes itself to "tasks" needs
+// ten microseconds a hierarchy, and clone3 none that can be measured.
+func (m *Manager) Birth() (_ *Birth, err error) {
 	b := &Birth{Join: make([]*os.File, 0, len(m.paths))}
+	defer func() {
+		if err != nil {
+			b.Close()
+		}
+	}()
 	opened := make(map[string]bool, len(m.paths))
 	for controller, dir := range m.paths {
 		if opened[dir] { // controllers mounted together
 			continue
 		}
 		opened[dir] = true
-		// Written by a single thread for itself, "tasks" spares the kernel a lock
-		// over all processes (and a grace period of RCU) that "cgroup.procs" takes.
-		file := "tasks"
 		if controller == "" {
-			file = "cgroup.procs" // the v2 hierarchy has no other
+			if b.Dir, err = open(dir, unix.O_PATH|unix.O_DIRECTORY); err != nil {
+				return nil, err
+			}
+			continue
 		}
-		fd, err := unix.Open(filepath.Join(dir, file), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+		f, err := open(filepath.Join(dir, "tasks"), unix.O_WRONLY)
 		if err != nil {
-			b.Close()
-			return nil, fmt.Errorf("cgroup: open %s: %w", filepath.Join(dir, file), err)
+			return nil, err
 		}
-		b.Join = append(b.Join, os.NewFile(uintptr(fd), file))
+		b.Join = append(b.Join, f)
 	}
 	return b, nil
+}
+
+// open opens without the poller that os.OpenFile would ask about the file.
+func open(path string, flags int) (*os.File, error) {
+	fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cgroup: open %s: %w", path, err)
+	}
+	return os.NewFile(uintptr(fd), path), nil
 }

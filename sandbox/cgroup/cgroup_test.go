@@ -466,6 +466,24 @@ func TestPathsCannotClimb(t *testing.T) {
 	}
 }
 
+func BenchmarkBirth(b *testing.B) {
+	m, err := New(config.Cgroup{Path: fmt.Sprint("/wazero-shim-test/", os.Getpid(), "-birth")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer m.Destroy(context.Background())
+	if _, err := m.Create(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		birth, err := m.Birth()
+		if err != nil {
+			b.Fatal(err)
+		}
+		birth.Close()
+	}
+}
+
 func BenchmarkCreateDestroy(b *testing.B) {
 	limits := &specs.LinuxResources{
 		Devices: []specs.LinuxDeviceCgroup{{Access: "rwm"}},
