@@ -25,8 +25,10 @@ type Container struct {
 	ReadonlyPaths []string
 	Hostname      string
 	Domainname    string
-	Sysctl        map[string]string
-	Namespaces    Namespaces
+	// Sysctl are values by their path below /proc/sys ("net/ipv4/ip_forward"),
+	// each of a namespace of the container's own.
+	Sysctl     map[string]string
+	Namespaces Namespaces
 	// MountLabel is the SELinux label of mounts made here; "" for none.
 	MountLabel string
 	Cgroup     Cgroup
@@ -64,7 +66,8 @@ type Mount struct {
 	CopyUp bool
 }
 
-// IDMap is the mapping of an idmapped mount.
+// IDMap is the mapping of an idmapped mount. Without UID and GID it is the one
+// of the user namespace that the container joins.
 type IDMap struct {
 	UID, GID  []specs.LinuxIDMapping
 	Recursive bool
@@ -84,7 +87,8 @@ type Device struct {
 // joins one, or stays in the host's.
 type Namespaces struct {
 	Mount, Net, PID, IPC, UTS, Cgroup, User Namespace
-	// UIDMappings and GIDMappings of a new user namespace.
+	// UIDMappings and GIDMappings of a new user namespace; beside a path they
+	// are what the caller says that the joined one has, or empty.
 	UIDMappings, GIDMappings []specs.LinuxIDMapping
 }
 
@@ -104,7 +108,9 @@ type Cgroup struct {
 	// Slice, Prefix and Name are set instead for the systemd driver
 	// ("slice:prefix:name").
 	Slice, Prefix, Name string
-	Resources           *specs.LinuxResources
+	// Resources are never nil. Their device rules end with those of the
+	// standard devices, of terminals, and of mknod.
+	Resources *specs.LinuxResources
 	// OOMScoreAdj of the process, nil to inherit.
 	OOMScoreAdj *int
 }

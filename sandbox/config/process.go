@@ -7,6 +7,8 @@ import (
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"containerd-shim-wazero/sandbox/wasi/policy"
 )
 
 // Kind is what a sandbox process does once it is let go.
@@ -47,8 +49,12 @@ type Process struct {
 	// CPUAffinity is a cpu list ("0-1,3"), "" to inherit.
 	CPUAffinity string
 	Personality *specs.LinuxPersonality
-	Preopens    []Preopen
-	Network     Network
+	// Preopens are the directories the guest finds open, none if empty. Nil
+	// means by the rule, which needs the mounted root: with / as working
+	// directory one, "/"; else "." for the working directory and each
+	// directory at the root's top under its absolute name.
+	Preopens []Preopen
+	Network  Network
 	// Timeout is wall time from Start, CPUTimeout processor time; 0 for none.
 	Timeout, CPUTimeout time.Duration
 }
@@ -90,14 +96,13 @@ type Preopen struct {
 	ReadOnly bool
 }
 
-// Network is what a guest may do with sockets. Rules are in the form of the
-// annotations' values; package policy parses them.
+// Network is what a guest may do with sockets.
 type Network struct {
-	// Free is true in a network namespace of the container's own where no
-	// annotation narrows.
-	FreeListen, FreeConnect bool
-	Listen, Connect         []string
-	// Preopen are the addresses to listen on before the guest starts
-	// ("tcp:8080", "udp:0.0.0.0:53").
-	Preopen []string
+	// Grants say what it may listen on, connect to and look up, already
+	// narrowed to the operator's ceiling.
+	Grants policy.Grants
+	// Preopen are the addresses to listen on before the guest starts, TCP and
+	// UDP, each with one address or every address and a port other than 0.
+	// They are opened only for a module that makes no sockets of its own.
+	Preopen []policy.ListenRule
 }
