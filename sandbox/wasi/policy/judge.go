@@ -55,14 +55,15 @@ func (p *Policy) Bind(proto Proto, addr netip.AddrPort) bool {
 // be received at an address: the one that was asked for in bind, with port 0
 // where the guest left the choice to the kernel.
 func (p *Policy) Listen(proto Proto, addr netip.AddrPort) bool {
-	if p.listens(proto, addr) {
+	if p.Serves(proto, addr) {
 		return true
 	}
 	p.refuse("listen", string(proto)+" "+addr.String(), "listen")
 	return false
 }
 
-func (p *Policy) listens(proto Proto, addr netip.AddrPort) bool {
+// Serves is Listen for a question that is no attempt: it is not told of.
+func (p *Policy) Serves(proto Proto, addr netip.AddrPort) bool {
 	if p.grants.ListenAny {
 		return true
 	}

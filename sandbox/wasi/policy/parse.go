@@ -28,7 +28,8 @@ func ParseListen(value string) ([]ListenRule, error) {
 
 // ParseConnect reads the value of a connect annotation or setting: a
 // comma-separated list of HOST:PORT, *.SUFFIX:PORT, ADDRESS:PORT,
-// ADDRESS/BITS:PORT, with IPv6 addresses in brackets, and unix:PATH; or none.
+// ADDRESS/BITS:PORT, with IPv6 addresses in brackets, HOST@ADDRESS/BITS:PORT
+// for a host as far as its addresses lie in the range, and unix:PATH; or none.
 func ParseConnect(value string) ([]ConnectRule, error) {
 	return parseRules(value, parseConnectRule, "postgres:5432,10.0.0.0/8:443,*.example.com:443")
 }
@@ -104,6 +105,13 @@ func parseConnectRule(s string) (ConnectRule, error) {
 		return ConnectRule{}, fmt.Errorf("port %q is not a number from 1 to 65535", port)
 	}
 	rule := ConnectRule{Port: uint16(n)}
+	if name, within, ok := strings.Cut(host, "@"); ok {
+		if rule.Prefix, err = parsePrefix(within); err != nil {
+			return rule, err
+		}
+		rule.Name, err = parseName(name)
+		return rule, err
+	}
 	// What ends in a number, or has a character of addresses only, is meant as
 	// an address: no top-level domain is a number.
 	if strings.ContainsAny(host, "/[]:") || lastLabelIsNumber(strings.TrimSuffix(host, ".")) {

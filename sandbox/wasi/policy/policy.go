@@ -104,8 +104,7 @@ type ConnectRule struct {
 	Path string `json:"path,omitempty"`
 }
 
-// String gives the rule in the form that [ParseConnect] reads; a rule with
-// both a name and a range, which only [Intersect] makes, as name@range:port.
+// String gives the rule in the form that [ParseConnect] reads.
 func (r ConnectRule) String() string {
 	if r.Path != "" {
 		return "unix:" + r.Path

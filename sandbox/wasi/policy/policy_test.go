@@ -57,6 +57,9 @@ func TestParseConnect(t *testing.T) {
 		{in: "1.2.3.4:5,_sip._udp.example.com:5060,s3:80", want: "1.2.3.4:5 _sip._udp.example.com:5060 s3:80"},
 		{in: "unix:/run/db/.s.PGSQL.5432", want: "unix:/run/db/.s.PGSQL.5432"},
 		{in: "unix:5432", want: "unix:5432"}, // a host of that name
+		{in: "db@10.0.0.0/8:1,*.x@[fd00::/8]:2", want: "db@10.0.0.0/8:1 *.x@[fd00::/8]:2"},
+		{in: "db@x:1", err: "not an address"},
+		{in: "@10.0.0.0/8:1", err: "write a name"},
 		{in: "postgres", err: "write postgres:443"},
 		{in: "postgres:0", err: "from 1"},
 		{in: "postgres:http", err: "not a number"},
