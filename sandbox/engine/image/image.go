@@ -23,6 +23,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -218,4 +219,19 @@ func Verify(f *os.File, h *Header) error {
 		return fmt.Errorf("%w: its checksum is wrong", ErrDamaged)
 	}
 	return nil
+}
+
+// WriteRefusal fills an empty file with an image that only says why a module
+// cannot be compiled.
+func WriteRefusal(f *os.File, text string) error {
+	h := &Header{Flags: Refused, Stamp: time.Now().UnixNano()}
+	return Write(f, h, &Parts{Skeleton: []byte(text[:min(len(text), MaxErrorText)])})
+}
+
+// Refusal reads why the module of an image cannot be compiled.
+func Refusal(f *os.File, h *Header) (string, error) {
+	off, n := h.Span(Skeleton)
+	b := make([]byte, min(n, MaxErrorText))
+	_, err := f.ReadAt(b, off)
+	return string(b), err
 }
