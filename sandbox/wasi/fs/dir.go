@@ -58,11 +58,12 @@ func (f *File) Open(path []byte, o Open) (*File, Errno) {
 }
 
 func (o Open) flags() (flags, mode uint64) {
+	flags = unix.O_NOCTTY
 	switch {
 	case o.Read && o.Write:
-		flags = unix.O_RDWR
+		flags |= unix.O_RDWR
 	case o.Write:
-		flags = unix.O_WRONLY
+		flags |= unix.O_WRONLY
 	}
 	if o.Create {
 		flags |= unix.O_CREAT

@@ -87,7 +87,7 @@ const raced = 100
 // openat2 opens the path in the buffer below f.
 func (f *File) openat2(path *byte, flags, mode, resolve uint64) (int, Errno) {
 	how := &f.files.how
-	*how = unix.OpenHow{Flags: flags | unix.O_CLOEXEC | unix.O_NOCTTY, Mode: mode, Resolve: resolve}
+	*how = unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Mode: mode, Resolve: resolve}
 	for try := 0; ; try++ {
 		fd, _, errno := syscall.Syscall6(unix.SYS_OPENAT2, uintptr(f.fd), uintptr(unsafe.Pointer(path)),
 			uintptr(unsafe.Pointer(how)), unix.SizeofOpenHow, 0, 0)
