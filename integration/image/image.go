@@ -8,6 +8,7 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	_ "crypto/sha256" // for go-digest
 	"encoding/json"
 	"fmt"
 	"io"

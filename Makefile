@@ -1,0 +1,77 @@
+# Copyright The containerd-shim-wazero authors.
+# SPDX-License-Identifier: Apache-2.0
+
+SHIM    := containerd-shim-wazero-v1
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+export CGO_ENABLED ?= 0
+BUILD := go build -trimpath -buildvcs=false -ldflags "-s -w"
+
+# What the race detector is run on: packages of goroutines and locks. The
+# others fork, map machine code or load seccomp filters, which it cannot do.
+RACE := ./shim/... ./oci/... ./integration/image
+
+FUZZTIME ?= 10s
+
+.PHONY: build install dist dist-check deps stack guests lint demo clean
+.PHONY: test test-unit test-containerd test-full fuzz bench
+
+build:
+	$(BUILD) -o build/$(SHIM) ./cmd/$(SHIM)
+
+install: build
+	install -D -m 0755 build/$(SHIM) $(DESTDIR)$(PREFIX)/bin/$(SHIM)
+
+# Archives for both architectures with their checksums; the same tree gives
+# the same bytes.
+dist:
+	VERSION=$(VERSION) hack/dist.sh dist
+
+dist-check:
+	VERSION=$(VERSION) hack/dist.sh build/dist-a
+	VERSION=$(VERSION) hack/dist.sh build/dist-b
+	diff -r build/dist-a build/dist-b
+
+# What tests and linters need of the machine, and builds of the real stack.
+deps:
+	hack/packages.sh
+
+stack: deps
+	hack/stack.sh containerd-2.4 containerd-1.7 runc
+
+guests: deps
+	hack/guests.sh
+
+lint: deps
+	hack/lint.sh
+
+# Everything once, with small counts.
+test: dist-check fuzz test-unit test-containerd
+
+test-unit: deps guests
+	CGO_ENABLED=1 go test -race $(RACE)
+	go test $$(go list ./... | grep -v -E '/(integration/guests|hack)/')
+
+test-containerd: deps stack guests
+	go test -tags integration -count 1 -p 1 -timeout 30m ./integration/...
+
+# The large counts, soaks and version matrices; its report is
+# docs/test-report.md.
+test-full: deps stack guests
+	hack/test-full.sh
+
+fuzz: deps
+	hack/fuzz.sh $(FUZZTIME)
+
+# Figures beside runc; the table of docs/benchmarks.md.
+bench: deps stack guests
+	go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v /integration)
+	go test -tags integration -run '^$$' -bench . -benchtime 20x -timeout 60m ./integration/...
+
+demo:
+	hack/demo.sh
+
+clean:
+	rm -rf build dist

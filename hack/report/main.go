@@ -1,0 +1,119 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command report turns the JSON of go test on stdin into a report in
+// Markdown: the machine, and each test with its outcome and time.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// event is a line of go test -json.
+type event struct {
+	Action, Package, Test, Output string
+	Elapsed                       float64
+}
+
+// suite is one package's tests in their order.
+type suite struct {
+	name           string
+	tests          []event
+	passed, failed int
+	elapsed        float64
+	output         map[string]*strings.Builder // of each test, shown where it failed
+}
+
+func main() {
+	suites, err := read(os.Stdin)
+	if err == nil {
+		err = write(os.Stdout, suites)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "report:", err)
+		os.Exit(1)
+	}
+}
+
+func read(r io.Reader) (suites []*suite, err error) {
+	byName := map[string]*suite{}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var e event
+		if json.Unmarshal(lines.Bytes(), &e) != nil || e.Package == "" {
+			continue // a build's output
+		}
+		s := byName[e.Package]
+		if s == nil {
+			s = &suite{name: e.Package, output: map[string]*strings.Builder{}}
+			byName[e.Package] = s
+			suites = append(suites, s)
+		}
+		s.add(e)
+	}
+	return suites, lines.Err()
+}
+
+func (s *suite) add(e event) {
+	switch e.Action {
+	case "output":
+		if s.output[e.Test] == nil {
+			s.output[e.Test] = &strings.Builder{}
+		}
+		s.output[e.Test].WriteString(e.Output)
+	case "pass", "fail", "skip":
+		if e.Test == "" {
+			s.elapsed = e.Elapsed
+			return
+		}
+		s.tests = append(s.tests, e)
+		if e.Action == "pass" {
+			s.passed++
+		} else {
+			s.failed++
+		}
+	}
+}
+
+func write(w io.Writer, suites []*suite) error {
+	out := bufio.NewWriter(w)
+	fmt.Fprintf(out, "# Test report\n\nMade by `make test-full` on %s, %d cores, %s.\n", kernel(), runtime.NumCPU(), runtime.Version())
+	fmt.Fprintf(out, "\n| Package | Passed | Failed or skipped | Time |\n|---|---|---|---|\n")
+	for _, s := range suites {
+		if len(s.tests) > 0 {
+			fmt.Fprintf(out, "| %s | %d | %d | %.1f s |\n", s.name, s.passed, s.failed, s.elapsed)
+		}
+	}
+	for _, s := range suites {
+		if len(s.tests) == 0 {
+			continue
+		}
+		fmt.Fprintf(out, "\n## %s\n\n| Test | | Time |\n|---|---|---|\n", s.name)
+		for _, e := range s.tests {
+			fmt.Fprintf(out, "| %s | %s | %.2f s |\n", strings.ReplaceAll(e.Test, "|", "\\|"), e.Action, e.Elapsed)
+		}
+		for _, e := range s.tests {
+			if e.Action != "pass" && s.output[e.Test] != nil {
+				fmt.Fprintf(out, "\n%s:\n\n```\n%s```\n", e.Test, s.output[e.Test])
+			}
+		}
+	}
+	return out.Flush()
+}
+
+func kernel() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return "Linux"
+	}
+	return "Linux " + unix.ByteSliceToString(u.Release[:]) + " " + unix.ByteSliceToString(u.Machine[:])
+}

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Copyright The containerd-shim-wazero authors.
+# SPDX-License-Identifier: Apache-2.0
+#
+# Runs everything with the large counts and writes docs/test-report.md.
+#
+#   hack/test-full.sh            all parts
+#   hack/test-full.sh REGEXP     the integration tests of that name
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+mkdir -p build
+out=build/test-full.json
+: >"$out"
+hack/stack.sh containerd-2.4 containerd-2.3 containerd-2.2 containerd-2.0 containerd-1.7 runc
+
+failed=0
+run() {
+	TEST_FULL=1 go test -json -count 1 -p 1 -timeout 58m "$@" >>"$out" || failed=1
+}
+[ $# -gt 0 ] || CGO_ENABLED=0 run ./oci/... ./shim/... ./sandbox/...
+CGO_ENABLED=0 run -tags integration ${1:+-run "$1"} ./integration/...
+go run ./hack/report <"$out" >docs/test-report.md
+exit $failed
