@@ -25,8 +25,7 @@ type Open struct {
 }
 
 // Open opens a file or directory below the directory. With neither Read nor
-// Write it is opened for reading as far as the kernel is concerned, but answers
-// EBADF to reads, if the front asks Access.
+// Write the kernel opens it for reading, but reads answer EBADF.
 func (f *File) Open(path []byte, o Open) (*File, Errno) {
 	if o.Create && o.Directory {
 		return nil, syscall.EINVAL

@@ -133,14 +133,22 @@ func (f *File) PollFD() int {
 	return f.fd
 }
 
-// Readv reads at the offset.
-func (f *File) Readv(iovs [][]byte) (int, Errno) { return rawio.Readv(f.fd, iovs) }
+// Readv reads at the offset (EBADF if the file was not opened for reading).
+func (f *File) Readv(iovs [][]byte) (int, Errno) {
+	if !f.read {
+		return 0, syscall.EBADF
+	}
+	return rawio.Readv(f.fd, iovs)
+}
 
 // Writev writes at the offset, or at the end of a file with the Append flag.
 func (f *File) Writev(iovs [][]byte) (int, Errno) { return rawio.Writev(f.fd, iovs) }
 
 // Preadv reads at an offset and leaves that of the file alone.
 func (f *File) Preadv(iovs [][]byte, offset int64) (int, Errno) {
+	if !f.read {
+		return 0, syscall.EBADF
+	}
 	return rawio.Preadv(f.fd, iovs, offset)
 }
 

@@ -51,6 +51,11 @@ const (
 )
 
 // path_open(fd, dirflags, path, path_len, oflags, base, inheriting, fdflags, opened).
+//
+// Of the rights asked for, reading and writing decide how the file is opened.
+// The others do not narrow it, as in wasmtime: programs ask for too few of them
+// (Go opens a directory without PATH_FILESTAT_SET_SIZE, and truncates below it).
+// What was given up by fd_fdstat_set_rights stays given up.
 func pathOpen(f *Front, p []uint64) Errno {
 	need := rightPathOpen
 	if p[4]&openCreate != 0 {
@@ -81,7 +86,7 @@ func pathOpen(f *Front, p []uint64) Errno {
 		return ErrnoMfile
 	}
 	file, err := dir.Open(path, fs.Open{
-		Read:      p[5]&(rightFdRead|rightFdReaddir) != 0,
+		Read:      p[5]&rightFdRead != 0,
 		Write:     p[5]&rightFdWrite != 0,
 		Create:    p[4]&openCreate != 0,
 		Directory: p[4]&openDirectory != 0,
@@ -94,7 +99,7 @@ func pathOpen(f *Front, p []uint64) Errno {
 		return ErrnoOf(err)
 	}
 	fd, _ := f.sys.Table.InsertEntry(descriptor.Entry{
-		Descriptor: file, Dropped: ^p[5] | lost, DroppedInheriting: ^p[6] | lost,
+		Descriptor: file, Dropped: lost, DroppedInheriting: lost,
 	})
 	le.PutUint32(opened, uint32(fd))
 	return ErrnoSuccess

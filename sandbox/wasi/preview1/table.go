@@ -52,7 +52,7 @@ var table = [...]row{
 	{Support{"path_filestat_get", ""}, "iiiii", pathFilestatGet, false},
 	{Support{"path_filestat_set_times", ""}, "iiiilli", pathFilestatSetTimes, false},
 	{Support{"path_link", ""}, "iiiiiii", pathLink, false},
-	{Support{"path_open", "a path that leads out of the directory is EPERM, as in wasmtime"}, "iiiiillii", pathOpen, false},
+	{Support{"path_open", "of the rights asked for only FD_READ and FD_WRITE narrow, and a path that leads out of the directory is EPERM, as in wasmtime"}, "iiiiillii", pathOpen, false},
 	{Support{"path_readlink", ""}, "iiiiii", pathReadlink, false},
 	{Support{"path_remove_directory", ""}, "iii", pathRemoveDirectory, false},
 	{Support{"path_rename", ""}, "iiiiii", pathRename, false},
