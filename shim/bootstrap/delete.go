@@ -1,0 +1,48 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bootstrap
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"containerd-shim-wazero/shim/record"
+	"containerd-shim-wazero/shim/rootfs"
+)
+
+// killed is the status of an init whose end nobody saw: it died with its shim.
+const killed = 128 + uint32(unix.SIGKILL)
+
+// Delete clears away what a shim left of the container, and answers on stdout
+// how init ended. It runs after every ordinary Delete too, then with nothing to
+// do, and never touches other members of the group. remove ends what the
+// bundle's sandbox record names.
+func Delete(ctx context.Context, inv *Invocation, remove func(ctx context.Context, bundle string) error, stdout io.Writer) error {
+	bundle := inv.Bundle
+	if bundle == "" {
+		var err error
+		if bundle, err = os.Getwd(); err != nil {
+			return fmt.Errorf("find the bundle: %w", err)
+		}
+	}
+	err := remove(ctx, bundle)
+	if uerr := rootfs.Unmount(bundle); err == nil {
+		err = uerr
+	}
+	removeDeadSocket(bundle)
+	if err != nil {
+		return err
+	}
+	r, rerr := record.Load(bundle)
+	if rerr != nil || !r.Exited {
+		r.Status, r.Time = killed, time.Now()
+	}
+	_, err = stdout.Write(deleteResponse(r))
+	return err
+}

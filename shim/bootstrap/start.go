@@ -1,0 +1,144 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bootstrap
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"containerd-shim-wazero/shim/record"
+)
+
+// SocketFD is the listening socket's descriptor in the shim process.
+const SocketFD = 3
+
+// Start answers containerd's `start` on stdout with the address of the group's
+// shim process, made if there is none. The working directory is the bundle.
+// Nothing goes to stderr but the error of a failing start: containerd reads
+// both as one answer.
+func Start(inv *Invocation, stdin *os.File, stdout io.Writer) error {
+	req, err := ReadRequest(stdin, inv)
+	if err != nil {
+		return err
+	}
+	if req.TTRPC != "" {
+		inv.TTRPCAddress = req.TTRPC
+	}
+	if inv.Address == "" {
+		inv.Address = req.GRPC
+	}
+	inv.Debug = req.Debug
+	bundle, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("find the bundle: %w", err)
+	}
+	inv.Socket, err = socketPath(req.SocketDir, inv.Address, inv.Namespace, group(bundle, inv.ID))
+	if err != nil {
+		return err
+	}
+	socket, err := listen(inv.Socket)
+	if err != nil {
+		return err
+	}
+	address := unixScheme + inv.Socket
+	if socket != nil {
+		defer socket.Close()
+		if err := spawn(inv, req, socket); err != nil {
+			_ = os.Remove(inv.Socket)
+			return fmt.Errorf("start the shim process: %w", err)
+		}
+	}
+	if err := record.WriteFile(filepath.Join(bundle, addressFile), []byte(address)); err != nil {
+		return err
+	}
+	_, err = stdout.Write(req.answer(address))
+	return err
+}
+
+// spawn starts the shim process with the socket as descriptor 3. It inherits
+// neither stdout nor stderr: containerd waits for their end.
+func spawn(inv *Invocation, req *Request, socket *os.File) error {
+	if os.Getenv("SCHED_CORE") != "" {
+		// A cookie of our own, which the shim and its containers inherit:
+		// nobody else's threads run beside theirs on one core.
+		if err := unix.Prctl(unix.PR_SCHED_CORE, unix.PR_SCHED_CORE_CREATE, 0, unix.PR_SCHED_CORE_SCOPE_PROCESS_GROUP, 0); err != nil {
+			return fmt.Errorf("enable core scheduling: %w", err)
+		}
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	args := []string{os.Args[0], "-namespace", inv.Namespace, "-id", inv.ID, "-address", inv.Address, "-socket", inv.Socket}
+	if inv.Debug {
+		args = append(args, "-debug")
+	}
+	p, err := os.StartProcess("/proc/self/exe", args, &os.ProcAttr{
+		Env:   environment(inv),
+		Files: []*os.File{null, null, null, socket},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return err
+	}
+	if err := joinCgroup(req.ShimCgroup, p.Pid); err != nil {
+		_ = p.Kill()
+		_, _ = p.Wait()
+		return err
+	}
+	return p.Release()
+}
+
+// environment of the shim process: containerd's own (proxies, credentials,
+// GO… settings) stays with containerd.
+func environment(inv *Invocation) []string {
+	env := []string{
+		"TTRPC_ADDRESS=" + inv.TTRPCAddress,
+		"GOMAXPROCS=2", // few stacks and caches: the shim waits, it does not compute
+	}
+	for _, key := range []string{"PATH", "TMPDIR", "DBUS_SYSTEM_BUS_ADDRESS"} {
+		if v, ok := os.LookupEnv(key); ok {
+			env = append(env, key+"="+v)
+		}
+	}
+	return env
+}
+
+// joinCgroup moves the shim process into the cgroup of runc's option
+// ShimCgroup, which exists: in every v1 hierarchy that has it, or the v2 one.
+func joinCgroup(path string, pid int) error {
+	if path == "" {
+		return nil
+	}
+	path = filepath.Join("/", path)
+	var joined bool
+	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*"} {
+		files, err := filepath.Glob(filepath.Join(root, escapeGlob(path), "cgroup.procs"))
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			if err := os.WriteFile(file, []byte(strconv.Itoa(pid)), 0); err != nil {
+				return fmt.Errorf("join the shim's cgroup: %w", err)
+			}
+			joined = true
+		}
+	}
+	if !joined {
+		return fmt.Errorf("the shim's cgroup %s does not exist", path)
+	}
+	return nil
+}
+
+var globEscapes = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
+
+func escapeGlob(s string) string { return globEscapes.Replace(s) }

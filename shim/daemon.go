@@ -1,0 +1,155 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package shim is the shim process: the task service that containerd talks to
+// over ttrpc, for one container or a group of them.
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	clog "github.com/containerd/log"
+	"github.com/containerd/ttrpc"
+	"golang.org/x/sys/unix"
+
+	"containerd-shim-wazero/sandbox/cache"
+	"containerd-shim-wazero/shim/bootstrap"
+	"containerd-shim-wazero/shim/event"
+	"containerd-shim-wazero/shim/log"
+	"containerd-shim-wazero/shim/task"
+)
+
+// drainTimeout bounds what the shim still does once it is told to end.
+const drainTimeout = 5 * time.Second
+
+// Run serves the group's containers until containerd says Shutdown and none is
+// left, or a signal ends the shim and with it its containers. The working
+// directory is the first container's bundle.
+func Run(inv *bootstrap.Invocation) error {
+	debug.SetGCPercent(40) // a small heap that seldom grows
+	output := new(log.Output)
+	bundle, err := os.Getwd()
+	if err == nil {
+		err = output.Add(bundle)
+	}
+	if err := log.Setup(output, inv.Debug); err != nil {
+		return err
+	}
+	if err != nil {
+		clog.L.WithError(err).Warn("containerd does not read this shim's log")
+	}
+	logFailure(output.Redirect(int(os.Stderr.Fd())))
+	logFailure(adjustOOMScore())
+	listener, err := listener()
+	if err != nil {
+		return err
+	}
+	server, err := ttrpc.NewServer(ttrpc.WithServerHandshaker(ttrpc.UnixSocketRequireSameUser()))
+	if err != nil {
+		return err
+	}
+	events := event.New(inv.Namespace, inv.TTRPCAddress)
+	over := make(chan struct{})
+	s := &service{
+		namespace:  inv.Namespace,
+		address:    inv.Address,
+		events:     events,
+		output:     output,
+		shutdown:   sync.OnceFunc(func() { close(over) }),
+		containers: make(map[string]*task.Container),
+		caches:     make(map[string]*cache.Cache),
+	}
+	s.register(server)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(context.Background(), listener) }()
+
+	select {
+	case <-over:
+	case sig := <-signals:
+		clog.L.Warnf("%s: the shim ends, and its containers with it", sig)
+		s.stopAll()
+	case err = <-served:
+		err = fmt.Errorf("serve the task service: %w", err)
+		s.stopAll()
+	}
+	// From now on a `start` for the group makes a new shim.
+	_ = os.Remove(inv.Socket)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	return errors.Join(err, events.Close(ctx), closeServer(ctx, server))
+}
+
+// closeServer lets requests in flight be answered.
+func closeServer(ctx context.Context, server *ttrpc.Server) error {
+	// Shutdown looks once at its begin and then five times a second, which is
+	// long for the answer to a Shutdown that is just being written.
+	for ctx.Err() == nil {
+		try, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
+		err := server.Shutdown(try)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			return nil
+		}
+	}
+	return server.Close()
+}
+
+// stopAll ends all containers, so that their exits are known to containerd and
+// kept in their bundles.
+func (s *service) stopAll() {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	s.mu.Lock()
+	containers := slices.Collect(maps.Values(s.containers))
+	s.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, c := range containers {
+		if c != nil {
+			wg.Go(func() { logFailure(c.Stop(ctx)) })
+		}
+	}
+	wg.Wait()
+}
+
+// listener is the socket that `start` has bound.
+func listener() (net.Listener, error) {
+	f := os.NewFile(bootstrap.SocketFD, "socket")
+	defer f.Close()
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("listen on descriptor %d, which `start` opens: %w", bootstrap.SocketFD, err)
+	}
+	return l, nil
+}
+
+// adjustOOMScore makes the kernel kill the shim before containerd, whose score
+// it has inherited.
+func adjustOOMScore() error {
+	const file = "/proc/self/oom_score_adj"
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	score, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", file, err)
+	}
+	if score >= 1000 {
+		return nil
+	}
+	return os.WriteFile(file, []byte(strconv.Itoa(score+1)), 0)
+}

@@ -1,0 +1,85 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shim
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+	"github.com/containerd/ttrpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// taskServices are the names of the task API. Version 2 and 3 have the same
+// methods and messages.
+var taskServices = [...]string{"containerd.task.v2.Task", "containerd.task.v3.Task"}
+
+// register serves the task API, of every version, with s.
+func (s *service) register(server *ttrpc.Server) {
+	desc := &ttrpc.ServiceDesc{Methods: map[string]ttrpc.Method{
+		"State":      method(s.State),
+		"Create":     method(s.Create),
+		"Start":      method(s.Start),
+		"Delete":     method(s.Delete),
+		"Pids":       method(s.Pids),
+		"Pause":      method(s.Pause),
+		"Resume":     method(s.Resume),
+		"Checkpoint": method(s.Checkpoint),
+		"Kill":       method(s.Kill),
+		"Exec":       method(s.Exec),
+		"ResizePty":  method(s.ResizePty),
+		"CloseIO":    method(s.CloseIO),
+		"Update":     method(s.Update),
+		"Wait":       method(s.Wait),
+		"Stats":      method(s.Stats),
+		"Connect":    method(s.Connect),
+		"Shutdown":   method(s.Shutdown),
+	}}
+	for _, name := range taskServices {
+		server.RegisterService(name, desc)
+	}
+}
+
+// method is the one boundary between the service and the wire: it decodes the
+// request and gives an error the code that its sentinel stands for.
+func method[Req any, Message interface {
+	*Req
+	proto.Message
+}, Resp proto.Message](do func(context.Context, Message) (Resp, error)) ttrpc.Method {
+	return func(ctx context.Context, unmarshal func(any) error) (any, error) {
+		req := Message(new(Req))
+		if err := unmarshal(req); err != nil {
+			return nil, err
+		}
+		resp, err := do(ctx, req)
+		if err != nil {
+			return nil, toStatus(err)
+		}
+		return resp, nil
+	}
+}
+
+// toStatus gives what has no sentinel of its own the code unknown. Left to
+// itself ttrpc would make a missing file of the host a container not found.
+func toStatus(err error) error {
+	if st, ok := status.FromError(errgrpc.ToGRPC(err)); ok {
+		return st.Err()
+	}
+	return status.Error(codes.Unknown, err.Error())
+}
+
+// decodeJSON decodes the JSON that containerd's typeurl packs types of the OCI
+// specification in.
+func decodeJSON(value *anypb.Any, to any) error {
+	if err := json.Unmarshal(value.GetValue(), to); err != nil {
+		return fmt.Errorf("decode %q: %w: %w", value.GetTypeUrl(), err, errdefs.ErrInvalidArgument)
+	}
+	return nil
+}
