@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -131,6 +132,7 @@ func (e *Entry) Discard() error { return e.cache.remove(e.key) }
 // for errors. Errors are sentences; they wrap errdefs.ErrInvalidArgument where
 // the module is at fault.
 func (c *Cache) Ensure(ctx context.Context, module *os.File, name string, maxSize int64) (*Entry, error) {
+	defer runtime.KeepAlive(module)
 	src, err := newSource(module, name, maxSize)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -44,6 +45,7 @@ func Load(ctx context.Context, p *config.Process, img *os.File, limit Limit) (*G
 	if limit == nil {
 		limit = func() uint64 { return 0 }
 	}
+	defer runtime.KeepAlive(img)
 	m, err := mapImage(int(img.Fd()))
 	if err != nil {
 		return nil, err
@@ -60,7 +62,11 @@ func Load(ctx context.Context, p *config.Process, img *os.File, limit Limit) (*G
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", image.ErrDamaged, err)
 	}
-	if g.host, err = newHost(ctx, rt, p); err != nil {
+	imports, err := imported(ctx, rt, m.part(image.Skeleton))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", image.ErrDamaged, err)
+	}
+	if g.host, err = newHost(ctx, rt, imports, p); err != nil {
 		return nil, err
 	}
 	if m.Has(image.HasMemory) {
@@ -69,7 +75,7 @@ func Load(ctx context.Context, p *config.Process, img *os.File, limit Limit) (*G
 		}
 		ctx = experimental.WithMemoryAllocator(ctx, g.memory)
 	}
-	config := g.host.moduleConfig(wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	if g.module, err = rt.InstantiateModule(ctx, compiled, config); err != nil {
 		return nil, g.explain(rt, err)
 	}
@@ -133,7 +139,7 @@ func (g *Guest) explain(rt wazero.Runtime, err error) error {
 // Run lets the guest run to its end and returns its exit status: what it gave
 // to proc_exit, modulo 256, or TrapStatus.
 func (g *Guest) Run(ctx context.Context) int {
-	defer g.host.close()
+	g.host.begin()
 	for _, name := range g.calls {
 		if status, ended := g.call(ctx, name); ended {
 			return status

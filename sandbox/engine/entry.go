@@ -20,6 +20,8 @@ type mapped struct {
 	*image.Header
 	fd   int
 	data []byte // from the file's beginning to the machine code
+	// serving says that wazero's entry was not asked for yet.
+	serving bool
 }
 
 // mapImage maps an image. The file must be one that nobody writes to.
@@ -42,7 +44,7 @@ func mapImage(fd int) (*mapped, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &mapped{h, fd, data}, nil
+	return &mapped{h, fd, data, true}, nil
 }
 
 // part returns a part that lies before the machine code. It is not to be
@@ -52,20 +54,21 @@ func (m *mapped) part(p image.Part) []byte {
 	return m.data[off : off+n]
 }
 
-// Get serves wazero's entry of this image, whatever the key: the only module
-// that is ever asked for is the image's skeleton, whose key is not the one it
-// was compiled under.
+// Get serves wazero's entry of this image once, whatever the key: the first
+// module that is asked for is the image's skeleton, whose key is not the one it
+// was compiled under. Then come modules of ours that have no code.
 func (m *mapped) Get([sha256.Size]byte) (io.ReadCloser, bool, error) {
+	if !m.serving {
+		return nil, false, nil
+	}
+	m.serving = false
 	return &entry{image: m, rest: m.part(image.Prefix)}, true, nil
 }
 
-func (*mapped) Add([sha256.Size]byte, io.Reader) error { return errCompiled }
+func (*mapped) Add([sha256.Size]byte, io.Reader) error { return nil }
 func (*mapped) Delete([sha256.Size]byte) error         { return errStale }
 
-var (
-	errCompiled = errors.New("the module was compiled anew: the image is not its")
-	errStale    = errors.New("the image was compiled by another version of wazero")
-)
+var errStale = errors.New("it was compiled by another version of wazero")
 
 // entry reads wazero's serialized entry: prefix, code, suffix. wazero reads the
 // code in one piece, straight into the anonymous pages that it will execute;

@@ -18,7 +18,8 @@ func (g *Guest) reportTrap(err error) {
 	t := parseTrap(err.Error())
 	if t.hostBug {
 		// Nothing of ours is shown to the guest; the operator's log has it.
-		descriptor(config.FDLog).Write([]byte("bug in a host function: " + firstLines(t.reason, 1) + "\n"))
+		line, _, _ := strings.Cut(t.reason, "\n")
+		descriptorWrite(config.FDLog, "bug in a host function: "+line+"\n")
 		t.reason = "internal error of the runtime"
 	}
 	var b strings.Builder
@@ -39,7 +40,7 @@ func (g *Guest) reportTrap(err error) {
 			b.WriteString("       …\n")
 		}
 	}
-	descriptor(config.FDStderr).Write([]byte(b.String()))
+	g.host.writeStderr(b.String())
 }
 
 func (m *memory) refusal() string {
@@ -142,17 +143,6 @@ func trimAddress(s string) string {
 	if strings.HasPrefix(s, "0x") {
 		if _, rest, ok := strings.Cut(s, ": "); ok {
 			return rest
-		}
-	}
-	return s
-}
-
-func firstLines(s string, n int) string {
-	for i := range s {
-		if s[i] == '\n' {
-			if n--; n == 0 {
-				return s[:i]
-			}
 		}
 	}
 	return s

@@ -67,3 +67,15 @@ func Functions(list []byte, f func(Function) bool) {
 		}
 	}
 }
+
+// ImportsOnly is a module with the types and imports of another.
+func ImportsOnly(bin []byte) []byte {
+	out := append([]byte(nil), bin[:min(len(bin), HeadSize)]...)
+	_ = sections(bin, func(sec section) error {
+		if sec.id == secType || sec.id == secImport {
+			out = append(out, sec.whole...)
+		}
+		return nil
+	})
+	return out
+}

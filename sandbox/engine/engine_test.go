@@ -1,0 +1,195 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"containerd-shim-wazero/sandbox/config"
+	"containerd-shim-wazero/sandbox/engine/image"
+)
+
+//go:generate testdata/generate.sh
+
+func testModule(t testing.TB, name string) []byte {
+	t.Helper()
+	bin, err := os.ReadFile("testdata/" + name + ".wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+// A new version of wazero must be looked at before it is used: the cache's
+// field, its key and the form of its entries are not part of its API.
+func TestWazeroVersion(t *testing.T) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		t.Fatal("no build information")
+	}
+	for _, d := range info.Deps {
+		if d.Path == "github.com/tetratelabs/wazero" && d.Version != image.WazeroVersion {
+			t.Errorf("built with wazero %s, made for %s", d.Version, image.WazeroVersion)
+		}
+	}
+	if _, err := newCache(&capture{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRun(t *testing.T) {
+	tests := []struct {
+		module, export string
+		status         int
+		stdout         string
+	}{
+		{"hello", "", 42, "hello\n"},
+		{"exit256", "", 0xff, ""},
+		{"start", "", 10, ""},
+		{"reactor", "run", 5, ""},
+		{"reactor", "answer", 0, ""}, // a result is not an exit status
+		{"reactor", "_initialize", 0, ""},
+		{"noentry", "other", 0, ""},
+		{"segments", "", 33, ""},
+		{"proposals", "", 6, ""},
+		{"grow", "", 100, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.module+"#"+tt.export, func(t *testing.T) {
+			r := runGuest(t, testModule(t, tt.module), guestJob{
+				Process: config.Process{Module: config.Module{Export: tt.export}},
+			})
+			if r.status != tt.status || r.stdout != tt.stdout || r.err != "" || r.log != "" {
+				t.Errorf("%+v, want status %d and output %q", r, tt.status, tt.stdout)
+			}
+		})
+	}
+}
+
+func TestTrap(t *testing.T) {
+	tests := []struct {
+		export string
+		want   []string
+	}{
+		{"unreachable", []string{"wasm trap: unreachable\nwasm backtrace:\n    0: unreachable()\n"}},
+		{"divide", []string{"wasm trap: integer divide by zero\n", "    0: inner(i32) i32\n    1: middle()\n    2: divide()\n"}},
+		{"bounds", []string{"wasm trap: out of bounds memory access\n", "0: bounds()"}},
+		{"mismatch", []string{"wasm trap: indirect call type mismatch\n"}},
+		{"null", []string{"wasm trap: invalid table access\n"}},
+		{"table", []string{"wasm trap: invalid table access\n"}},
+		{"convert", []string{"wasm trap: invalid conversion to integer\n"}},
+		{"overflow", []string{"wasm trap: stack overflow\n"}},
+	}
+	img := compileModule(t, testModule(t, "traps"))
+	for _, tt := range tests {
+		t.Run(tt.export, func(t *testing.T) {
+			r := runImage(t, img, guestJob{Process: config.Process{Module: config.Module{Export: tt.export}}})
+			if r.status != TrapStatus {
+				t.Errorf("status %d, want %d", r.status, TrapStatus)
+			}
+			contains(t, "stderr", r.err, tt.want...)
+			if strings.Contains(r.err, "goroutine") || strings.Contains(r.err, ".go:") {
+				t.Errorf("a Go stack is shown: %s", r.err)
+			}
+			if r.log != "" || r.stdout != "" {
+				t.Errorf("log %q, stdout %q", r.log, r.stdout)
+			}
+		})
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	tests := []struct {
+		module, export string
+		limit          uint64
+		want           string
+	}{
+		{"noentry", "", 0, "has no entry point: it exports neither _start nor _initialize"},
+		{"noentry", "missing", 0, `exports no function "missing"`},
+		{"reactor", "", 0, "is a reactor"},
+		{"reactor", "add", 0, "the function takes parameters"},
+		{"imports", "", 0, "imports env.foo, which this runtime does not provide"},
+		{"importmemory", "", 0, "imports env.memory, which this runtime does not provide"},
+		{"importtype", "", 0, "cannot be instantiated: "},
+		{"outside", "", 0, "out of bounds memory access"},
+		{"big", "", 50 << 20, "needs 100 MiB of memory to begin with and the container's limit leaves 50 MiB for it: raise the memory limit by at least 50 MiB"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.module+"#"+tt.export, func(t *testing.T) {
+			r := runGuest(t, testModule(t, tt.module), guestJob{
+				Process: config.Process{Module: config.Module{Export: tt.export}}, Limit: tt.limit,
+			})
+			if r.status != notLoaded {
+				t.Errorf("status %d: loaded", r.status)
+			}
+			contains(t, "the error", r.err, tt.want)
+		})
+	}
+}
+
+// The start section is code of the guest: loading must not run it.
+func TestLoadDoesNotRun(t *testing.T) {
+	img := compileModule(t, testModule(t, "startloop"))
+	g, err := Load(context.Background(), &config.Process{Args: []string{"x"}, Preopens: []config.Preopen{}}, img, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.calls[0] != image.StartExport {
+		t.Errorf("calls %q", g.calls)
+	}
+}
+
+func TestMemoryLimit(t *testing.T) {
+	bin := testModule(t, "grow")
+	// 1 page, then 16 at a time: three times within 50 pages.
+	if r := runGuest(t, bin, guestJob{Limit: 50 << 16}); r.status != 3 || r.err != "" {
+		t.Errorf("%+v, want status 3", r)
+	}
+	r := runGuest(t, bin, guestJob{Limit: 50 << 16, Process: config.Process{Module: config.Module{Export: "check"}}})
+	if r.status != TrapStatus {
+		t.Errorf("status %d", r.status)
+	}
+	contains(t, "stderr", r.err, "wasm trap: unreachable\n",
+		"memory.grow to 4.062 MiB was refused before: the container's memory limit leaves 3.125 MiB for the module's memory\n")
+}
+
+func TestCompileRefuses(t *testing.T) {
+	hello := testModule(t, "hello")
+	tests := []struct {
+		name string
+		bin  []byte
+		want string
+	}{
+		{"empty", nil, "is empty"},
+		{"text", []byte("(module)"), "is text in the WebAssembly text format"},
+		{"component", []byte("\x00asm\x0d\x00\x01\x00"), "components are not yet run"},
+		{"elf", []byte("\x7fELF\x02\x01\x01\x00"), "is a Linux program"},
+		{"script", []byte("#!/bin/sh\n"), "is a Linux program"},
+		{"other", []byte("PK\x03\x04........"), "is not a WebAssembly binary"},
+		{"version", []byte("\x00asm\x02\x00\x00\x00"), "version"},
+		{"header", hello[:6], "is truncated"},
+		{"truncated", hello[:len(hello)-70], "is not a valid module: "},
+		{"threads", testModule(t, "threads"), "needs threads, which this runtime does not provide"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f, err := os.CreateTemp(t.TempDir(), "image")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			err = Compile(context.Background(), tt.bin, f)
+			var invalid *InvalidError
+			if !errors.As(err, &invalid) {
+				t.Fatalf("error %v, want an InvalidError", err)
+			}
+			contains(t, "the error", err.Error(), tt.want)
+		})
+	}
+}

@@ -1,0 +1,10 @@
+#!/bin/sh
+# Copyright The containerd-shim-wazero authors.
+# SPDX-License-Identifier: Apache-2.0
+#
+# Assembles the modules of the tests from text, with wabt's wat2wasm.
+set -eu
+cd "$(dirname "$0")"
+for source in *.wat; do
+	wat2wasm --enable-all --debug-names "$source" -o "${source%.wat}.wasm"
+done

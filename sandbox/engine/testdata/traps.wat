@@ -1,0 +1,18 @@
+;; One export for each way to trap.
+(module
+  (type $nothing (func))
+  (type $number (func (result i32)))
+  (memory (export "memory") 1)
+  (table 2 funcref)
+  (elem (i32.const 0) $number)
+  (func $number (type $number) (i32.const 1))
+  (func $inner (param i32) (result i32) (i32.div_s (i32.const 1) (local.get 0)))
+  (func $recurse (export "overflow") (call $recurse) (call $recurse))
+  (func (export "unreachable") unreachable)
+  (func $middle (drop (call $inner (i32.const 0))))
+  (func (export "divide") (call $middle))
+  (func (export "bounds") (drop (i32.load (i32.const 65533))))
+  (func (export "mismatch") (call_indirect (type $nothing) (i32.const 0)))
+  (func (export "null") (call_indirect (type $nothing) (i32.const 1)))
+  (func (export "table") (call_indirect (type $nothing) (i32.const 7)))
+  (func (export "convert") (drop (i32.trunc_f32_s (f32.const nan)))))
