@@ -54,6 +54,8 @@ func Compile(ctx context.Context, bin []byte, out *os.File) error {
 		image.Skeleton: stripped.Skeleton,
 		image.Names:    stripped.Names,
 		image.Exports:  exports(compiled),
+		image.Runs:     image.AppendRuns(nil, stripped.Runs),
+		image.Memory:   stripped.Memory,
 	}
 	if err := caught.split(parts); err != nil {
 		return err

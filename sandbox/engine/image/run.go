@@ -6,12 +6,13 @@ package image
 import (
 	"encoding/binary"
 	"fmt"
+
+	"containerd-shim-wazero/sandbox/engine/module"
 )
 
-// Run is a run of pages of the initial memory: Len bytes at offset From of the
-// part Memory belong at offset At of the linear memory. All three are multiples
-// of Align, which is also the size of a WebAssembly page.
-type Run struct{ At, From, Len uint32 }
+// Run is a run of pages of the part Memory. Its fields are multiples of Align,
+// which is also the size of a WebAssembly page.
+type Run = module.Run
 
 const runSize = 12
 
@@ -32,7 +33,7 @@ func DecodeRuns(h *Header, b []byte) ([]Run, error) {
 	runs := make([]Run, 0, len(b)/runSize)
 	for ; len(b) >= runSize; b = b[runSize:] {
 		le := binary.LittleEndian
-		r := Run{le.Uint32(b), le.Uint32(b[4:]), le.Uint32(b[8:])}
+		r := Run{At: le.Uint32(b), From: le.Uint32(b[4:]), Len: le.Uint32(b[8:])}
 		if (r.At|r.From|r.Len)%Align != 0 || r.Len == 0 ||
 			uint64(r.At)+uint64(r.Len) > uint64(h.MinPages)<<16 ||
 			int64(r.From)+int64(r.Len) > have {

@@ -19,7 +19,11 @@ type Stripped struct {
 	// Memory is what the module says about a memory of its own.
 	HasMemory          bool
 	MinPages, MaxPages uint32
-	HasStart           bool
+	// Memory and Runs are the initial contents of that memory, as far as they
+	// are taken out of the skeleton.
+	Memory   []byte
+	Runs     []Run
+	HasStart bool
 }
 
 // maxPages is what a 32-bit memory can have.
@@ -58,6 +62,8 @@ func Strip(bin []byte, startExport string) (*Stripped, error) {
 			s.Skeleton = append(s.Skeleton, sec.whole...)
 		case secCode:
 			return s.code(sec.body)
+		case secData:
+			s.data(sec)
 		default:
 			s.Skeleton = append(s.Skeleton, sec.whole...)
 		}
@@ -71,8 +77,9 @@ func Strip(bin []byte, startExport string) (*Stripped, error) {
 
 type stripper struct {
 	Stripped
-	start     uint32
-	hasSource bool
+	start        uint32
+	hasSource    bool
+	hasDataCount bool
 }
 
 // scan finds what has to be known before the sections are written.
@@ -91,6 +98,11 @@ func (s *stripper) scan(bin []byte) error {
 				hi = maxPages
 			}
 			s.HasMemory, s.MinPages, s.MaxPages = true, lo, hi
+			if lo > maxPages {
+				r.bad = true
+			}
+		case secDataCount:
+			s.hasDataCount = true
 		case secCustom:
 			s.hasSource = s.hasSource || r.name() == ".debug_line"
 		}
