@@ -55,6 +55,10 @@ func TestOracle(t *testing.T) {
 		task.ExecArgs("sh", "-c", "echo in $0; exit 3", "exec").Run().Is(3, "in exec\n")
 		task.ExecArgs("cat").Stdin(strings.NewReader("x")).Run().Is(0, "x")
 		task.ExecArgs("/no/such").Refused("no such file")
+		stats := task.Stats()
+		if stats.CPU == 0 || stats.Memory == 0 || stats.Pids == 0 {
+			t.Errorf("stats %+v", stats)
+		}
 		task.Pause()
 		task.Resume()
 		if pids := task.Pids(); len(pids) != 1 || pids[0] != task.Pid() {
@@ -63,6 +67,21 @@ func TestOracle(t *testing.T) {
 		task.Kill(unix.SIGKILL)
 		task.Wait()
 		task.Delete()
+	})
+	t.Run("events", func(t *testing.T) {
+		events := node.Events(t)
+		task := node.Linux(t, "sleep", "1000").Start()
+		task.ExecArgs("sh", "-c", "exit 3").Run()
+		task.Pause()
+		task.Resume()
+		task.Kill(unix.SIGKILL)
+		task.Wait()
+		// runc's shim wakes Wait before its event is out, and a delete that
+		// is quick enough loses the event.
+		life := []string{"create", "start", "exec-added exec1", "exec-started exec1", "exit 3 exec1", "paused", "resumed", "exit 137"}
+		events.Expect(task.ID, life...)
+		task.Delete()
+		events.Expect(task.ID, append(life, "delete")...)
 	})
 	t.Run("ctr", func(t *testing.T) {
 		node.Ctr(t, "run", "--rm", "--runtime", harness.RuncRuntime, harness.Busybox, "by-ctr", "echo", "hi").Is(0, "hi\n")

@@ -77,6 +77,7 @@ func show() int {
 func demo() error {
 	os.Setenv("PATH", filepath.Join(room.Dir(), "bin")+":"+os.Getenv("PATH"))
 	os.Setenv("CONTAINERD_NAMESPACE", room.Name())
+	os.Setenv("CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS", "1")
 	stop, err := startContainerd()
 	if err != nil {
 		return err

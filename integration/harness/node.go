@@ -210,7 +210,7 @@ func (n *Node) Ctr(t testing.TB, args ...string) *Result {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, n.program(t, "ctr"),
 		append([]string{"--address", n.Address, "--namespace", n.Namespace}, args...)...)
-	cmd.Env = []string{"PATH=" + n.path(t), "HOME=/root"}
+	cmd.Env = []string{"PATH=" + n.path(t), "HOME=/root", "CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1"}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()

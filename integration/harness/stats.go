@@ -1,0 +1,51 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"time"
+
+	v1 "github.com/containerd/cgroups/v3/cgroup1/stats"
+	v2 "github.com/containerd/cgroups/v3/cgroup2/stats"
+	"github.com/containerd/typeurl/v2"
+)
+
+// Stats are the figures of a container that both cgroup versions have.
+type Stats struct {
+	Version int // of the cgroups
+	CPU     time.Duration
+	Memory  uint64 // bytes in use
+	Limit   uint64 // of memory, bytes
+	Pids    uint64
+	IO      int // entries of block I/O
+}
+
+// Stats asks for the container's figures.
+func (t *Task) Stats() Stats {
+	t.t.Helper()
+	metrics, err := typeurl.UnmarshalAny(t.Metrics().Data)
+	if err != nil {
+		t.t.Fatalf("stats of %s: %v", t.what, err)
+	}
+	switch m := metrics.(type) {
+	case *v1.Metrics:
+		// dockerd takes these to be there.
+		if m.GetCPU().GetUsage() == nil || m.GetCPU().GetThrottling() == nil {
+			t.t.Errorf("stats of %s: CPU is %v, want usage and throttling", t.what, m.GetCPU())
+		}
+		return Stats{
+			Version: 1, CPU: time.Duration(m.GetCPU().GetUsage().GetTotal()),
+			Memory: m.GetMemory().GetUsage().GetUsage(), Limit: m.GetMemory().GetUsage().GetLimit(),
+			Pids: m.GetPids().GetCurrent(), IO: len(m.GetBlkio().GetIoServiceBytesRecursive()),
+		}
+	case *v2.Metrics:
+		return Stats{
+			Version: 2, CPU: time.Duration(m.GetCPU().GetUsageUsec()) * time.Microsecond,
+			Memory: m.GetMemory().GetUsage(), Limit: m.GetMemory().GetUsageLimit(),
+			Pids: m.GetPids().GetCurrent(), IO: len(m.GetIo().GetUsage()),
+		}
+	}
+	t.t.Fatalf("stats of %s are a %T", t.what, metrics)
+	return Stats{}
+}
