@@ -56,14 +56,16 @@ type File struct {
 const maxFree = 64
 
 func (x *Files) file(f File) *File {
-	f.files = x
+	var p *File
 	if n := len(x.free); n > 0 {
-		p := x.free[n-1]
+		p = x.free[n-1]
 		x.free = x.free[:n-1]
-		*p = f
-		return p
+	} else {
+		p = new(File)
 	}
-	return &f
+	*p = f
+	p.files = x
+	return p
 }
 
 // Preopen opens a directory of the process by its path, to be given to the

@@ -36,7 +36,7 @@ type pollSlot struct {
 // wait for, and to see what came; so nothing is kept for each.
 type pass struct {
 	*Front
-	start   int64 // monotonic
+	start   int64 // monotonic, once a relative time asked for it
 	timeout time.Duration
 	ready   bool // something needs no waiting
 }
@@ -65,7 +65,7 @@ func pollOneoff(f *Front, p []uint64) Errno {
 	case n == 0:
 		return ErrnoInval
 	}
-	q := pass{Front: f, start: clock.Now(clock.Monotonic)}
+	q := pass{Front: f}
 	for {
 		if errno := q.gather(subs, int(size)); errno != ErrnoSuccess {
 			return errno
@@ -161,7 +161,11 @@ func (q *pass) left(sub []byte) (time.Duration, Errno) {
 	}
 	end := int64(min(timeout, math.MaxInt64))
 	if flags&1 == 0 {
-		return time.Duration(end - (clock.Now(clock.Monotonic) - q.start)), ErrnoSuccess
+		now := clock.Now(clock.Monotonic)
+		if q.start == 0 {
+			q.start = now
+		}
+		return time.Duration(end - (now - q.start)), ErrnoSuccess
 	}
 	left := time.Duration(end - clock.Now(c))
 	if c == clock.Realtime {
@@ -170,9 +174,13 @@ func (q *pass) left(sub []byte) (time.Duration, Errno) {
 	return left, ErrnoSuccess
 }
 
+// short is a time that passes while the kernel would still be setting a timer:
+// until it is over, descriptors are only looked at.
+const short = 20 * time.Microsecond
+
 func (q *pass) wait() descriptor.Errno {
 	timeout := q.timeout
-	if q.ready {
+	if q.ready || timeout < short {
 		if q.sys.Poller.Len() == 0 {
 			return 0
 		}

@@ -1,7 +1,7 @@
 // Copyright The containerd-shim-wazero authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package preview1_test
+package preview1
 
 import (
 	"context"
@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"containerd-shim-wazero/sandbox/wasi"
-	"containerd-shim-wazero/sandbox/wasi/preview1"
 	"containerd-shim-wazero/sandbox/wasi/testsuite"
 )
 
@@ -80,7 +79,7 @@ func run(cache wazero.CompilationCache, system *wasi.System, module []byte) (int
 	if err != nil {
 		return 0, err
 	}
-	if err := preview1.Instantiate(ctx, rt, system, compiled); err != nil {
+	if err := Instantiate(ctx, rt, system, compiled); err != nil {
 		return 0, err
 	}
 	_, err = rt.InstantiateModule(ctx, compiled, wazero.NewModuleConfig().WithName(""))
@@ -91,7 +90,7 @@ func run(cache wazero.CompilationCache, system *wasi.System, module []byte) (int
 	return 0, err
 }
 
-func pipe(t *testing.T) (r, w *os.File) {
+func pipe(t testing.TB) (r, w *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -105,7 +104,7 @@ func pipe(t *testing.T) (r, w *os.File) {
 }
 
 // take makes a descriptor for the guest of a file, and closes the file.
-func take(t *testing.T, f *os.File) int {
+func take(t testing.TB, f *os.File) int {
 	t.Helper()
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
