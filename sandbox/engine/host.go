@@ -8,9 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/tetratelabs/wazero"
 	"golang.org/x/sys/unix"
@@ -20,9 +17,9 @@ import (
 	"containerd-shim-wazero/sandbox/wasi"
 	"containerd-shim-wazero/sandbox/wasi/descriptor"
 	"containerd-shim-wazero/sandbox/wasi/net"
-	"containerd-shim-wazero/sandbox/wasi/policy"
 	"containerd-shim-wazero/sandbox/wasi/poll"
 	"containerd-shim-wazero/sandbox/wasi/preview1"
+	"containerd-shim-wazero/sandbox/wasi/wasmedge"
 )
 
 // host is what the guest is given: WASI, and what it reaches through it.
@@ -35,13 +32,16 @@ type host struct {
 // newHost opens what the process grants and registers the functions that a
 // module imports. Guest is a module with the same imports.
 func newHost(ctx context.Context, rt wazero.Runtime, guest wazero.CompiledModule, p *config.Process) (*host, error) {
-	h := &host{network: net.New(policy.New(p.Network.Grants, refused), nil)}
 	c := wasi.Config{
 		Args: p.Args, Env: p.Env,
 		Stdin: config.FDStdin, Stdout: config.FDStdout, Stderr: config.FDStderr,
 	}
 	var err error
 	if c.Preopens, err = preopens(p); err != nil {
+		return nil, err
+	}
+	h := &host{}
+	if h.network, err = newNetwork(p, guest, c.Preopens); err != nil {
 		return nil, err
 	}
 	if err := h.listen(&c, guest, p); err != nil {
@@ -53,35 +53,7 @@ func newHost(ctx context.Context, rt wazero.Runtime, guest wazero.CompiledModule
 	if e, ok := h.system.Table.Get(2); ok {
 		h.stderr = e.Descriptor
 	}
-	return h, preview1.Instantiate(ctx, rt, h.system, guest)
-}
-
-// refused logs, for the operator, what the guest was not allowed to do.
-func refused(rule string) { descriptorWrite(config.FDLog, rule+"\n") }
-
-// listen opens the sockets that a guest finds open if it makes none of its own,
-// and says so in its environment as systemd does.
-func (h *host) listen(c *wasi.Config, guest wazero.CompiledModule, p *config.Process) error {
-	if len(p.Network.Preopen) == 0 {
-		return nil
-	}
-	for _, f := range guest.ImportedFunctions() {
-		if _, name, _ := f.Import(); name == "sock_open" {
-			return nil
-		}
-	}
-	listeners, err := h.network.Listen(p.Network.Preopen)
-	if err != nil {
-		return err
-	}
-	names := make([]string, len(listeners))
-	for i, l := range listeners {
-		c.Listeners = append(c.Listeners, wasi.Listener{Socket: l.Socket, Name: l.Name})
-		names[i] = l.Name
-	}
-	c.Env = append(slices.Clip(c.Env),
-		"LISTEN_FDS="+strconv.Itoa(len(names)), "LISTEN_FDNAMES="+strings.Join(names, ":"))
-	return nil
+	return h, preview1.Instantiate(ctx, rt, h.system, guest, wasmedge.Extend(h.network))
 }
 
 // preopens are the directories that the guest finds open: those of the
