@@ -98,7 +98,9 @@ func names(t *testing.T, c *Cache) (list []string) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		list = append(list, e.Name())
+		if !strings.HasPrefix(e.Name(), slotPrefix) {
+			list = append(list, e.Name())
+		}
 	}
 	return list
 }
@@ -346,6 +348,36 @@ func TestOnce(t *testing.T) {
 	}
 	if list := names(t, a); len(list) != 1 {
 		t.Errorf("files %q, want one", list)
+	}
+}
+
+// However many different modules are asked for, few are compiled at a time.
+func TestSlots(t *testing.T) {
+	var now, most atomic.Int32
+	comp := compiler{before: func(context.Context) error {
+		n := now.Add(1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		time.Sleep(2 * time.Millisecond)
+		now.Add(-1)
+		return nil
+	}}
+	c := open(t, &comp, 0)
+	var wg sync.WaitGroup
+	for i := range 20 {
+		f := file(t, wasm(fmt.Sprint(i)))
+		wg.Go(func() {
+			e, err := c.Ensure(context.Background(), f, "/app.wasm", 1<<20)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			e.Close()
+		})
+	}
+	wg.Wait()
+	if most.Load() > slots {
+		t.Errorf("%d modules were compiled at a time, want %d at most", most.Load(), slots)
 	}
 }
 

@@ -199,6 +199,11 @@ func (c *Cache) compile(ctx context.Context, key string, src *source, out *os.Fi
 	if image.Key(sum) != key {
 		return src.invalid("was changed while it was read")
 	}
+	turn, err := c.slot(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer turn.Close()
 	err = c.options.Compile(ctx, in, out)
 	var refused Refusal
 	if errors.As(err, &refused) {

@@ -34,7 +34,7 @@ func (c *Cache) prune(keep string) {
 	total := int64(0)
 	for _, e := range entries {
 		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() {
+		if err != nil || !info.Mode().IsRegular() || strings.HasPrefix(e.Name(), slotPrefix) {
 			continue
 		}
 		st := info.Sys().(*syscall.Stat_t)

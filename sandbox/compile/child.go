@@ -34,6 +34,7 @@ func Main() {
 }
 
 func compile() error {
+	runtime.GOMAXPROCS(runtime.NumCPU()) // all of them, whatever the shim's share is
 	if err := confine(); err != nil {
 		return fmt.Errorf("confine the compile process: %w", err)
 	}
@@ -47,6 +48,5 @@ func compile() error {
 		return fmt.Errorf("map the module: %w", err)
 	}
 	debug.SetMemoryLimit(Memory / 2)
-	runtime.GOMAXPROCS(runtime.NumCPU()) // all of them, whatever the shim's share is
 	return engine.Compile(context.Background(), bin, os.NewFile(fdImage, "image"))
 }

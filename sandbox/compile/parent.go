@@ -67,18 +67,8 @@ func Process(ctx context.Context, module, image *os.File) error {
 	}
 	defer verdict.Close()
 	log := &bounded{left: maxVerdict}
-	cmd := exec.CommandContext(ctx, "/proc/self/exe")
-	cmd.Args = []string{"wasm-compile"}
-	cmd.Env = []string{config.RoleEnv + "=" + config.RoleCompile}
-	cmd.Dir = "/"
+	cmd := command(ctx, module, image, write)
 	cmd.Stderr = log
-	cmd.ExtraFiles = []*os.File{module, image, write}
-	cmd.WaitDelay = time.Second
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Pdeathsig: unix.SIGKILL,
-		Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWPID | unix.CLONE_NEWNS |
-			unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
-	}
 	// The death signal is that of the thread which forks.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -93,6 +83,21 @@ func Process(ctx context.Context, module, image *os.File) error {
 		return cause
 	}
 	return judge(text, err, log.String())
+}
+
+func command(ctx context.Context, module, image, verdict *os.File) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "/proc/self/exe")
+	cmd.Args = []string{"wasm-compile"}
+	cmd.Env = []string{config.RoleEnv + "=" + config.RoleCompile}
+	cmd.Dir = "/"
+	cmd.ExtraFiles = []*os.File{module, image, verdict}
+	cmd.WaitDelay = time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Pdeathsig: unix.SIGKILL,
+		Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWPID | unix.CLONE_NEWNS |
+			unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
+	}
+	return cmd
 }
 
 // judge makes an error of what a compile process has said and of how it ended.
