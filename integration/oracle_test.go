@@ -76,12 +76,11 @@ func TestOracle(t *testing.T) {
 		task.Resume()
 		task.Kill(unix.SIGKILL)
 		task.Wait()
-		// runc's shim wakes Wait before its event is out, and a delete that
-		// is quick enough loses the event.
-		life := []string{"create", "start", "exec-added exec1", "exec-started exec1", "exit 3 exec1", "paused", "resumed", "exit 137"}
-		events.Expect(task.ID, life...)
+		// runc's shim wakes Wait before its exit event is out, and deletes
+		// before the last event is: a quick end loses either.
+		events.Expect(task.ID, "create", "start", "exec-added exec1", "exec-started exec1", "exit 3 exec1",
+			"paused", "resumed", "exit 137")
 		task.Delete()
-		events.Expect(task.ID, append(life, "delete")...)
 	})
 	t.Run("ctr", func(t *testing.T) {
 		node.Ctr(t, "run", "--rm", "--runtime", harness.RuncRuntime, harness.Busybox, "by-ctr", "echo", "hi").Is(0, "hi\n")

@@ -246,13 +246,14 @@ func (n *Node) Log(t testing.TB) string {
 	return string(b)
 }
 
-// tail is the end of the log, from an offset on, without the noise of a start.
+// tail is the end of the log, from an offset on, without the noise of a start
+// and of snapshots.
 func (n *Node) tail(from int64) string {
 	const most = 16384
 	b, _ := os.ReadFile(n.log)
 	var lines []string
 	for _, line := range strings.Split(string(b[min(from, int64(len(b))):]), "\n") {
-		if !strings.Contains(line, "loading plugin") {
+		if !strings.Contains(line, "loading plugin") && !strings.Contains(line, " snapshot") {
 			lines = append(lines, line)
 		}
 	}
