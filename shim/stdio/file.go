@@ -45,7 +45,6 @@ func parseTarget(name string) (target, error) {
 	t := target{path: u.Path}
 	switch u.Scheme {
 	case "", "fifo":
-		return t, nil
 	case "file":
 		t.kind = logFile
 	case "binary", "binary-v2":

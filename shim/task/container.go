@@ -245,7 +245,7 @@ func (c *Container) Kill(ctx context.Context, execID string, sig unix.Signal, al
 		c.mu.Unlock()
 		return err
 	}
-	paused := p.state == Paused
+	proc, paused := p.proc, p.state == Paused
 	var others []Process
 	if all {
 		for _, o := range c.execs {
@@ -264,7 +264,7 @@ func (c *Container) Kill(ctx context.Context, execID string, sig unix.Signal, al
 			log.G(ctx).WithError(err).Warnf("signal an exec of container %s", c.id)
 		}
 	}
-	if err := p.proc.Signal(sig); err != nil {
+	if err := proc.Signal(sig); err != nil {
 		return fmt.Errorf("kill %s: %w", p.name, err)
 	}
 	return nil
@@ -327,13 +327,24 @@ func (c *Container) Delete(ctx context.Context, execID string) (Status, error) {
 		c.publish("/tasks/delete", &events.TaskDelete{
 			ContainerID: c.id, ID: c.id, Pid: uint32(p.pid), ExitStatus: p.status, ExitedAt: timestamppb.New(p.exitedAt),
 		})
+		for _, e := range c.execs {
+			c.forget(e)
+		}
 		return status, nil
+	}
+	c.forget(p)
+	return status, nil
+}
+
+// forget drops an exec, and wakes who waits for one that never ran. c.mu is held.
+func (c *Container) forget(p *process) {
+	if c.execs[p.id] != p {
+		return // by another Delete
 	}
 	delete(c.execs, p.id)
 	if p.proc == nil {
 		close(p.done)
 	}
-	return status, nil
 }
 
 func (c *Container) deleteInit(ctx context.Context) error {

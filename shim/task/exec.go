@@ -73,7 +73,13 @@ func (c *Container) startExec(ctx context.Context, p *process) (err error) {
 	if stdinClosed {
 		io.CloseStdin()
 	}
-	if err := proc.Start(ctx); err != nil {
+	// Who came up after the last look at the cgroup is not seen there: what is
+	// ending when the process exists is ended here.
+	err = c.ending.Err()
+	if err == nil {
+		err = proc.Start(ctx)
+	}
+	if err != nil {
 		_ = proc.Signal(unix.SIGKILL)
 		<-proc.Done()
 		io.Abort()
