@@ -8,13 +8,17 @@ package sandbox
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
+	"containerd-shim-wazero/sandbox/cache"
+	"containerd-shim-wazero/sandbox/cgroup"
 	"containerd-shim-wazero/sandbox/config"
 )
 
@@ -26,84 +30,156 @@ type Stdio struct{ Stdin, Stdout, Stderr *os.File }
 // Options are the node's, not the container's.
 type Options struct {
 	// Cache is the node's compile cache.
-	Cache any
+	Cache *cache.Cache
 	// Log takes one line for the operator from a sandbox, already bounded and
 	// rate limited. It may be nil and must not block.
 	Log func(line string)
 }
 
 // Container is what outlives one process: the cgroup, the namespaces.
-type Container struct{}
+type Container struct {
+	config  *config.Container
+	options Options
+	cgroup  *cgroup.Manager
+	limit   *memoryLimit
+	init    *Process
+	own     int  // CLONE_NEW… flags of its own namespaces, but the user's
+	userns  bool // in a user namespace
 
-// Process is one sandbox process: a container's init, or an exec.
-type Process struct{}
+	// births keeps processes from being born into a frozen cgroup: the kernel
+	// would stop them, and the forking thread with them.
+	births sync.RWMutex
+	paused bool // guarded by births
 
-// Exit is how a process ended.
-type Exit struct {
-	// Status is the guest's exit code, 128 and the signal's number when a
-	// signal ended it, 134 after a trap.
-	Status uint32
-	Time   time.Time
-}
-
-// Create makes the cgroup, the namespaces and the process and returns when the
-// module is loaded, not started. An error wraps a sentinel of errdefs, its text
-// is one sentence for the user, and nothing is left behind.
-func Create(ctx context.Context, c *config.Container, io Stdio, o Options) (*Container, *Process, error) {
-	return nil, nil, errdefs.ErrNotImplemented
-}
-
-// Remove does what Delete does, for a container whose shim is gone, from the
-// record in the bundle. Nothing left is no error.
-func Remove(ctx context.Context, bundle string) error { return errdefs.ErrNotImplemented }
-
-// Exec makes a further process in the container, ready and not started.
-func (c *Container) Exec(ctx context.Context, p *config.Process, io Stdio) (*Process, error) {
-	return nil, errdefs.ErrNotImplemented
+	mu        sync.Mutex
+	oomKilled bool // what the cgroup said last; guarded by mu
+	deleted   bool // guarded by mu
 }
 
 // Pause freezes every process of the container.
-func (c *Container) Pause(ctx context.Context) error { return errdefs.ErrNotImplemented }
+func (c *Container) Pause(context.Context) error {
+	c.births.Lock()
+	defer c.births.Unlock()
+	if err := c.cgroup.Freeze(); err != nil {
+		return err
+	}
+	c.paused = true
+	return nil
+}
 
 // Resume lets a paused container go on.
-func (c *Container) Resume(ctx context.Context) error { return errdefs.ErrNotImplemented }
+func (c *Container) Resume(context.Context) error {
+	c.births.Lock()
+	defer c.births.Unlock()
+	if err := c.cgroup.Thaw(); err != nil {
+		return err
+	}
+	c.paused = false
+	return nil
+}
+
+// letDie lets the kernel end a process that has been killed: on cgroup v1 a
+// frozen one has to be thawed for it. If init ends, the container does; for an
+// exec's end the rest of the container is frozen again.
+func (c *Container) letDie(p *Process) error {
+	c.births.Lock()
+	defer c.births.Unlock()
+	if !c.paused {
+		return nil
+	}
+	if err := c.cgroup.Thaw(); err != nil {
+		return err
+	}
+	if p == c.init {
+		c.paused = false
+		return nil
+	}
+	select {
+	case <-p.done:
+	case <-time.After(time.Second):
+	}
+	return c.cgroup.Freeze()
+}
 
 // Update changes the limits that r names.
-func (c *Container) Update(ctx context.Context, r *specs.LinuxResources) error {
-	return errdefs.ErrNotImplemented
+func (c *Container) Update(_ context.Context, r *specs.LinuxResources) error {
+	warnings, err := c.cgroup.Update(r)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		c.say(w)
+	}
+	limit, err := c.cgroup.MemoryLimit()
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.deleted {
+		c.limit.set(limit)
+	}
+	return nil
 }
 
 // Stats returns the kernel's figures: Metrics of containerd/cgroups/v3's
 // cgroup1/stats or cgroup2/stats.
-func (c *Container) Stats(ctx context.Context) (any, error) { return nil, errdefs.ErrNotImplemented }
+func (c *Container) Stats(context.Context) (any, error) { return c.cgroup.Stats() }
 
 // Pids returns the host pids of the container's processes.
-func (c *Container) Pids(ctx context.Context) ([]int, error) { return nil, errdefs.ErrNotImplemented }
+func (c *Container) Pids(context.Context) ([]int, error) { return c.cgroup.Pids() }
 
 // KillAll ends every process of the container, also of a paused one.
-func (c *Container) KillAll(ctx context.Context) error { return errdefs.ErrNotImplemented }
+func (c *Container) KillAll(ctx context.Context) error {
+	c.births.Lock()
+	defer c.births.Unlock()
+	if err := c.cgroup.Kill(ctx); err != nil {
+		return err
+	}
+	c.paused = false // killing thaws
+	return nil
+}
 
 // OOMKilled reports whether the kernel killed in the container for want of memory.
-func (c *Container) OOMKilled() bool { return false }
+func (c *Container) OOMKilled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.oomKilledLocked()
+}
+
+func (c *Container) oomKilledLocked() bool {
+	if !c.deleted && !c.oomKilled {
+		c.oomKilled = c.cgroup.OOMKills() > 0
+	}
+	return c.oomKilled
+}
 
 // Delete ends what is left, runs the poststop hooks and removes the cgroup and
 // what else was made on the host. A second call does nothing.
-func (c *Container) Delete(ctx context.Context) error { return errdefs.ErrNotImplemented }
+func (c *Container) Delete(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.deleted {
+		return nil
+	}
+	c.oomKilledLocked()
+	if err := c.cgroup.Destroy(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-c.init.done:
+	case <-ctx.Done():
+		return fmt.Errorf("process %d is killed and does not end: %w", c.init.pid, errors.Join(ctx.Err(), errdefs.ErrUnavailable))
+	}
+	c.deleted = true
+	c.limit.close()
+	c.poststop(ctx)
+	return removeRecord(c.config.Bundle)
+}
 
-// Pid is the process's pid as the host sees it.
-func (p *Process) Pid() int { return 0 }
-
-// Start lets the guest run; for init with the startContainer and poststart hooks.
-func (p *Process) Start(ctx context.Context) error { return errdefs.ErrNotImplemented }
-
-// Signal does to the process what sig does to a Linux process without
-// handlers: a signal whose default action is to end ends it with status
-// 128+sig, SIGSTOP and SIGCONT are real, the rest does nothing.
-// After the exit the error is errdefs.ErrNotFound.
-func (p *Process) Signal(sig unix.Signal) error { return errdefs.ErrNotImplemented }
-
-// Done is closed when the process has been reaped.
-func (p *Process) Done() <-chan struct{} { return nil }
-
-// Exit is how the process ended, valid after Done.
-func (p *Process) Exit() Exit { return Exit{} }
+// say tells the operator.
+func (c *Container) say(line string) {
+	if c.options.Log != nil {
+		c.options.Log(line)
+	}
+}

@@ -1,0 +1,285 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"containerd-shim-wazero/sandbox/cgroup"
+	"containerd-shim-wazero/sandbox/config"
+	"containerd-shim-wazero/sandbox/control"
+	"containerd-shim-wazero/sandbox/fork"
+	"containerd-shim-wazero/sandbox/mount"
+	"containerd-shim-wazero/sandbox/seccomp"
+)
+
+// Create makes the cgroup, the namespaces and the process and returns when the
+// module is loaded, not started. An error wraps a sentinel of errdefs, its text
+// is one sentence for the user, and nothing is left behind.
+func Create(ctx context.Context, c *config.Container, io Stdio, o Options) (_ *Container, _ *Process, err error) {
+	filter, err := seccomp.Build(c.Process.Seccomp)
+	if err != nil {
+		return nil, nil, err
+	}
+	ns, err := openNamespaces(&c.Namespaces)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer ns.close()
+	setup, trees, err := prepare(c, ns)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer closeAll(trees)
+	k := &Container{config: c, options: o, own: ns.own, userns: ns.user != nil}
+	if err := k.reserve(ctx); err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			k.undo(context.WithoutCancel(ctx))
+		}
+	}()
+	spec := &fork.Spec{Join: ns.join, New: ns.new, Root: k.userns}
+	p, err := k.spawn(spec, &c.Process, io)
+	if err != nil {
+		return nil, nil, err
+	}
+	k.init = p
+	k.cgroup.Born()
+	if err := p.introduce(ctx, setup, trees, &c.Process, filter); err != nil {
+		return nil, nil, err
+	}
+	return k, p, nil
+}
+
+// reserve makes what the container has before its first process: the record by
+// which it is found again, the cgroup, the page with its memory limit.
+func (c *Container) reserve(ctx context.Context) (err error) {
+	if c.cgroup, err = cgroup.New(c.config.Cgroup); err != nil {
+		return err
+	}
+	if err := c.writeRecord(); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			c.undo(context.WithoutCancel(ctx))
+		}
+	}()
+	warnings, err := c.cgroup.Create(ctx)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		c.say(w)
+	}
+	limit, err := c.cgroup.MemoryLimit()
+	if err != nil {
+		return err
+	}
+	if err := checkMemory(limit); err != nil {
+		return err
+	}
+	if c.limit, err = newMemoryLimit(); err != nil {
+		return err
+	}
+	c.limit.set(limit)
+	return nil
+}
+
+// undo removes what a failed Create has made.
+func (c *Container) undo(ctx context.Context) {
+	if c.init != nil {
+		c.init.abort()
+	}
+	if err := c.cgroup.Destroy(ctx); err != nil {
+		c.say(err.Error()) // the record stays for Remove
+		return
+	}
+	c.limit.close()
+	if err := removeRecord(c.config.Bundle); err != nil {
+		c.say(err.Error())
+	}
+}
+
+// prepare opens on the host what the container's mounts take from it.
+func prepare(c *config.Container, ns *namespaces) (_ *control.Setup, trees []*os.File, err error) {
+	s := &control.Setup{
+		Root:          c.Root,
+		Devices:       c.Devices,
+		BindDevices:   ns.user != nil,
+		MaskedPaths:   c.MaskedPaths,
+		ReadonlyPaths: c.ReadonlyPaths,
+		Sysctl:        c.Sysctl,
+		Cwd:           c.Process.Cwd,
+		Loopback:      ns.new&unix.CLONE_NEWNET != 0,
+		Hooks:         hasCreateHooks(c.Hooks),
+	}
+	if ns.own&unix.CLONE_NEWUTS != 0 {
+		s.Hostname, s.Domainname = c.Hostname, c.Domainname
+	}
+	defer func() {
+		if err != nil {
+			closeAll(trees)
+			err = control.Errorf(errdefs.ErrInvalidArgument, "%v", err)
+		}
+	}()
+	root, err := mount.OpenRoot(c.Root)
+	if err != nil {
+		return nil, nil, err
+	}
+	trees = append(trees, root)
+	for i := range c.Mounts {
+		m := &c.Mounts[i]
+		plan := mount.Plan{Mount: *m, Tree: mount.Bind(m)}
+		if plan.Tree {
+			tree, err := openTree(m, c, ns)
+			if err != nil {
+				return nil, trees, err
+			}
+			trees = append(trees, tree)
+		}
+		s.Mounts = append(s.Mounts, plan)
+	}
+	if s.BindDevices {
+		nodes, err := mount.Nodes(c.Devices, c.Namespaces.UIDMappings, c.Namespaces.GIDMappings)
+		if err != nil {
+			return nil, trees, err
+		}
+		trees = append(trees, nodes...)
+	}
+	return s, trees, nil
+}
+
+// openTree opens what m binds, with the user namespace that its id mapping needs.
+func openTree(m *config.Mount, c *config.Container, ns *namespaces) (*os.File, error) {
+	slave := !mount.Shared(c.Root)
+	if m.IDMap == nil || len(m.IDMap.UID)+len(m.IDMap.GID) == 0 {
+		return mount.Tree(m, slave, ns.user)
+	}
+	mapping, err := fork.UserNamespace(m.IDMap.UID, m.IDMap.GID)
+	if err != nil {
+		return nil, fmt.Errorf("the id mapping of the mount on %s: %w", m.Destination, err)
+	}
+	defer mapping.Close()
+	return mount.Tree(m, slave, mapping)
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+// Exec makes a further process in the container, ready and not started.
+func (c *Container) Exec(ctx context.Context, p *config.Process, io Stdio) (*Process, error) {
+	filter, err := seccomp.Build(p.Seccomp)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := c.joining()
+	if err != nil {
+		return nil, err
+	}
+	defer spec.Join[0].Namespace.Close()
+	proc, err := c.spawn(spec, p, io)
+	if err != nil {
+		return nil, err
+	}
+	if err := proc.introduce(ctx, nil, nil, p, filter); err != nil {
+		proc.abort()
+		return nil, err
+	}
+	return proc, nil
+}
+
+// joining is a process in all namespaces of the container, by init's pidfd. The
+// caller closes that.
+func (c *Container) joining() (*fork.Spec, error) {
+	c.init.mu.Lock()
+	defer c.init.mu.Unlock()
+	if c.init.pidfd == nil {
+		return nil, fmt.Errorf("the container has ended: %w", errdefs.ErrFailedPrecondition)
+	}
+	fd, err := unix.FcntlInt(c.init.pidfd.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("duplicating a pidfd: %w", err)
+	}
+	pidfd := os.NewFile(uintptr(fd), "init")
+	spec := &fork.Spec{Root: c.userns, Join: []fork.Join{{Namespace: pidfd, Flags: c.own, What: "the container's namespaces"}}}
+	if c.userns {
+		spec.Join = append(spec.Join, fork.Join{Namespace: pidfd, Flags: unix.CLONE_NEWUSER, What: "the container's user namespace"})
+	}
+	return spec, nil
+}
+
+// spawn starts a sandbox process, born in the container's cgroup.
+func (c *Container) spawn(spec *fork.Spec, p *config.Process, io Stdio) (_ *Process, err error) {
+	exe, err := fork.Self()
+	if err != nil {
+		return nil, err
+	}
+	null, err := devNull()
+	if err != nil {
+		return nil, err
+	}
+	conn, theirs, err := control.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	log, logEnd, err := newLog(c.options.Log)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	defer logEnd.Close()
+	files := []*os.File{null, null, logEnd, io.Stdin, io.Stdout, io.Stderr, theirs}
+	for i := range files {
+		if files[i] == nil {
+			files[i] = null
+		}
+	}
+	spec.Exe, spec.Files, spec.Args, spec.Terminal = exe, files, p.Args, -1
+	if p.Terminal {
+		spec.Terminal = config.FDStdin
+	}
+	// Nothing here is the guest's, whose own environment travels as data.
+	spec.Env = []string{config.RoleEnv + "=" + config.RoleSandbox, "GOMAXPROCS=2"}
+	child, err := c.bear(spec)
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("starting the sandbox process: %w", err)
+	}
+	proc := newProcess(c, child, conn, log)
+	proc.timeout = p.Timeout
+	return proc, nil
+}
+
+// bear forks, unless the container is frozen.
+func (c *Container) bear(spec *fork.Spec) (*fork.Process, error) {
+	c.births.RLock()
+	defer c.births.RUnlock()
+	if c.paused {
+		return nil, fmt.Errorf("the container is paused, resume it first: %w", errdefs.ErrFailedPrecondition)
+	}
+	birth, err := c.cgroup.Birth()
+	if err != nil {
+		return nil, err
+	}
+	defer birth.Close()
+	spec.CgroupProcs, spec.CgroupDir = birth.Join, birth.Dir
+	child, err := fork.Start(spec)
+	if errors.Is(err, unix.EPERM) && spec.Root {
+		return nil, control.Errorf(errdefs.ErrInvalidArgument, "%v (the user namespace must map its user 0)", err)
+	}
+	return child, err
+}

@@ -1,0 +1,213 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"containerd-shim-wazero/sandbox/config"
+	"containerd-shim-wazero/sandbox/control"
+	"containerd-shim-wazero/sandbox/fork"
+	"containerd-shim-wazero/sandbox/seccomp"
+)
+
+// introduce gives a new process all it needs and returns when it is ready.
+// setup is nil for a process that joins a container.
+func (p *Process) introduce(ctx context.Context, setup *control.Setup, trees []*os.File, c *config.Process, filter seccomp.Program) error {
+	stop := context.AfterFunc(ctx, func() { _ = p.conn.File().SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	err := p.talk(ctx, setup, trees, c, filter)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("the sandbox was not ready in time: %w", context.Cause(ctx))
+	}
+	return err
+}
+
+func (p *Process) talk(ctx context.Context, setup *control.Setup, trees []*os.File, c *config.Process, filter seccomp.Program) error {
+	if setup != nil {
+		if err := p.conn.Send(control.TypeSetup, setup, trees...); err != nil {
+			return p.explain(err)
+		}
+		if setup.Hooks {
+			if err := p.runCreateHooks(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	if c.AppArmorProfile != "" || c.SELinuxLabel != "" {
+		if err := p.sendLabel(c); err != nil {
+			return err
+		}
+	}
+	msg := control.Process{Process: *c, Filter: filter}
+	msg.Seccomp = nil // the filter is what has become of it
+	if err := p.conn.Send(control.TypeProcess, msg, p.container.limit.file); err != nil {
+		return p.explain(err)
+	}
+	if c.Kind != config.Pause {
+		return p.sendImage(ctx, c)
+	}
+	return p.ready()
+}
+
+// ready waits until only the start is missing.
+func (p *Process) ready() error {
+	f, err := p.receive(control.TypeReady)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	return nil
+}
+
+// sendLabel has the process execute itself once more under its label.
+func (p *Process) sendLabel(c *config.Process) error {
+	exe, err := fork.Self()
+	if err != nil {
+		return err
+	}
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return err
+	}
+	defer proc.Close()
+	if err := p.conn.Send(control.TypeLabel, control.Label{AppArmor: c.AppArmorProfile, SELinux: c.SELinuxLabel}, exe, proc); err != nil {
+		return p.explain(err)
+	}
+	return nil
+}
+
+// sendImage compiles the module that the process has opened, hands it the image
+// and waits until it is ready; a second time if the image turns out to be
+// damaged.
+func (p *Process) sendImage(ctx context.Context, c *config.Process) error {
+	module, err := p.module(c)
+	if err != nil {
+		return err
+	}
+	defer module.Close()
+	for try := 0; ; try++ {
+		err := p.tryImage(ctx, c, module)
+		if !errors.Is(err, control.ErrDamaged) || try == 1 {
+			return err
+		}
+	}
+}
+
+// module is the file the module is read from.
+func (p *Process) module(c *config.Process) (*os.File, error) {
+	f, err := p.receive(control.TypeModule)
+	if err != nil {
+		return nil, err
+	}
+	if c.Module.Blob == "" && len(f.Files) == 1 {
+		return f.Files[0], nil
+	}
+	f.Close()
+	if c.Module.Blob == "" {
+		return nil, errors.New("the sandbox did not hand over its module")
+	}
+	fd, err := unix.Open(c.Module.Blob, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening the image's module: %w", err)
+	}
+	return os.NewFile(uintptr(fd), c.Module.Blob), nil
+}
+
+func (p *Process) tryImage(ctx context.Context, c *config.Process, module *os.File) error {
+	entry, err := p.container.options.Cache.Ensure(ctx, module, moduleName(c), c.Module.MaxSize)
+	if err != nil {
+		return err
+	}
+	defer entry.Close()
+	if err := p.conn.Send(control.TypeImage, nil, entry.Image); err != nil {
+		return p.explain(err)
+	}
+	err = p.ready()
+	if errors.Is(err, control.ErrDamaged) {
+		_ = entry.Discard()
+	}
+	return err
+}
+
+func moduleName(c *config.Process) string {
+	if c.Module.Path == "" {
+		return "of the image"
+	}
+	return c.Module.Path
+}
+
+// receive receives the frame that must come next, or the error in its place.
+func (p *Process) receive(want control.Type) (*control.Frame, error) {
+	f, err := p.conn.Receive()
+	if err != nil {
+		return nil, p.explain(err)
+	}
+	if f.Type == want {
+		return f, nil
+	}
+	defer f.Close()
+	if f.Type != control.TypeError {
+		return nil, fmt.Errorf("the sandbox sent a control message of type %d in place of %d", f.Type, want)
+	}
+	var e control.Error
+	if err := f.Decode(&e); err != nil {
+		return nil, err
+	}
+	return nil, e.Err()
+}
+
+// explain says why the control socket has broken: most likely the process has
+// ended, and the kernel knows how.
+func (p *Process) explain(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	select {
+	case <-p.done:
+	case <-time.After(time.Second):
+		return fmt.Errorf("the sandbox process does not answer: %w", err)
+	}
+	if p.container.OOMKilled() {
+		limit, _ := p.container.cgroup.MemoryLimit()
+		return control.Errorf(errdefs.ErrFailedPrecondition,
+			"the kernel killed the sandbox while it started: the container's memory limit of %d KiB is too little for it", limit>>10)
+	}
+	word := p.log.word()
+	if word != "" {
+		word = ": " + word
+	}
+	return control.Errorf(errdefs.ErrUnknown, "the sandbox process ended with status %d before it was ready%s", p.exit.Status, word)
+}
+
+var null struct {
+	sync.Mutex
+	file *os.File
+}
+
+// devNull is one descriptor of /dev/null for all processes.
+func devNull() (*os.File, error) {
+	null.Lock()
+	defer null.Unlock()
+	if null.file != nil {
+		return null.file, nil
+	}
+	fd, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", os.DevNull, err)
+	}
+	null.file = os.NewFile(uintptr(fd), os.DevNull)
+	return null.file, nil
+}

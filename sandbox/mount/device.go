@@ -1,0 +1,139 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mount
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"strconv"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"containerd-shim-wazero/sandbox/config"
+)
+
+func tmpfs(flags uintptr, data string) config.Mount {
+	return config.Mount{Type: "tmpfs", Source: "tmpfs", Flags: flags, Data: data}
+}
+
+// nodeMode is the type and permission bits of a device node.
+func nodeMode(d *config.Device) (uint32, error) {
+	switch d.Type {
+	case "c", "u":
+		return unix.S_IFCHR | d.FileMode&0o7777, nil
+	case "b":
+		return unix.S_IFBLK | d.FileMode&0o7777, nil
+	case "p":
+		return unix.S_IFIFO | d.FileMode&0o7777, nil
+	}
+	return 0, fmt.Errorf("device %s: unknown type %q", d.Path, d.Type)
+}
+
+// makeNode makes a device node with its owner and mode, whatever the umask.
+func makeNode(dir int, name string, mode uint32, d *config.Device, uid, gid int) error {
+	dev := unix.Mkdev(uint32(d.Major), uint32(d.Minor))
+	if err := unix.Mknodat(dir, name, mode, int(dev)); err != nil {
+		return err
+	}
+	if err := unix.Fchownat(dir, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	return unix.Fchmodat(dir, name, mode&0o7777, 0)
+}
+
+// Device makes a device node below r, or leaves one that is as it should be.
+func (r Root) Device(d *config.Device) error {
+	if err := r.device(d); err != nil {
+		return fmt.Errorf("device %s: %w", d.Path, err)
+	}
+	return nil
+}
+
+func (r Root) device(d *config.Device) error {
+	mode, err := nodeMode(d)
+	if err != nil {
+		return err
+	}
+	dir, name := path.Split(path.Clean("/" + d.Path))
+	parent, err := r.Directory(dir, 0o755)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(parent)
+	err = makeNode(parent, name, mode, d, int(d.UID), int(d.GID))
+	if err != unix.EEXIST {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstatat(parent, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != mode&unix.S_IFMT || st.Rdev != unix.Mkdev(uint32(d.Major), uint32(d.Minor)) {
+		return fmt.Errorf("something else lies there: %w", unix.EEXIST)
+	}
+	return nil
+}
+
+// BindDevice puts a node that Nodes made below r.
+func (r Root) BindDevice(d *config.Device, node int) error {
+	target, err := r.File(d.Path)
+	if err != nil {
+		return fmt.Errorf("device %s: %w", d.Path, err)
+	}
+	defer unix.Close(target)
+	if err := move(node, target); err != nil {
+		return fmt.Errorf("device %s: %w", d.Path, err)
+	}
+	return nil
+}
+
+// Nodes makes device nodes for a container whose user namespace may not make
+// any: on a file system that nothing else sees, each as a detached mount.
+func Nodes(devices []config.Device, uids, gids []specs.LinuxIDMapping) (_ []*os.File, err error) {
+	if len(devices) == 0 {
+		return nil, nil
+	}
+	dir, err := fresh(&Plan{Mount: tmpfs(0, "mode=755,size=4k")}, -1)
+	if err != nil {
+		return nil, fmt.Errorf("making device nodes: %w", err)
+	}
+	defer unix.Close(dir)
+	var nodes []*os.File
+	defer func() {
+		if err != nil {
+			for _, n := range nodes {
+				n.Close()
+			}
+		}
+	}()
+	for i := range devices {
+		d, name := &devices[i], strconv.Itoa(i)
+		mode, err := nodeMode(d)
+		if err != nil {
+			return nil, err
+		}
+		if err := makeNode(dir, name, mode, d, hostID(d.UID, uids), hostID(d.GID, gids)); err != nil {
+			return nil, fmt.Errorf("device %s: %w", d.Path, err)
+		}
+		fd, err := unix.OpenTree(dir, name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+		if err != nil {
+			return nil, fmt.Errorf("device %s: %w", d.Path, err)
+		}
+		nodes = append(nodes, os.NewFile(uintptr(fd), d.Path))
+	}
+	return nodes, nil
+}
+
+// hostID is the host's number of a container's id, the host's 0 where the
+// mapping does not tell.
+func hostID(id uint32, m []specs.LinuxIDMapping) int {
+	for _, e := range m {
+		if id >= e.ContainerID && id-e.ContainerID < e.Size {
+			return int(e.HostID + id - e.ContainerID)
+		}
+	}
+	return 0
+}
