@@ -11,7 +11,8 @@ cd "$root"
 export CGO_ENABLED=0
 hack/stack.sh lint
 
-sources=$(git ls-files --cached --others --exclude-standard -- '*.go' '*.c' '*.h' '*.rs' '*.wat' '*.sh' Makefile .ci/run)
+sources=$(git ls-files --cached --others --exclude-standard -- '*.go' '*.c' '*.h' '*.rs' '*.wat' '*.sh' \
+	Makefile .ci/run ':!:*/testdata/*')
 echo "gofmt"
 unformatted=$(echo "$sources" | grep '\.go$' | xargs gofmt -l)
 if [ -n "$unformatted" ]; then
@@ -20,12 +21,15 @@ if [ -n "$unformatted" ]; then
 fi
 
 echo "headers"
-for file in $sources; do
+bare=$(for file in $sources; do
 	if [ -f "$file" ] && ! head -n 5 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0'; then
-		echo "$file: no SPDX-License-Identifier in its first lines" >&2
-		exit 1
+		echo "$file"
 	fi
-done
+done)
+if [ -n "$bare" ]; then
+	echo "no SPDX-License-Identifier in the first lines of: $bare" >&2
+	exit 1
+fi
 
 for arch in amd64 arm64; do
 	echo "go vet for $arch"
