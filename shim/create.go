@@ -72,14 +72,9 @@ func (s *service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (_ *
 		return nil, errdefs.ErrInvalidArgument.WithMessage(err.Error())
 	}
 	raiseLogLevel(set.LogLevel)
-	c, host, err := configure(r, set)
-	if err != nil {
-		return nil, err
-	}
-	modules, err := s.cache(set)
-	if err != nil {
-		return nil, err
-	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	imageFacts := s.lookup(ctx, r.ID, r.Bundle, set.ModuleMaxSize)
 	if err := mountRootfs(r); err != nil {
 		return nil, err
 	}
@@ -88,6 +83,14 @@ func (s *service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (_ *
 			logFailure(rootfs.Unmount(r.Bundle))
 		}
 	}()
+	c, host, err := configure(r, set, imageFacts)
+	if err != nil {
+		return nil, err
+	}
+	modules, err := s.cache(set)
+	if err != nil {
+		return nil, err
+	}
 	names := stdio.Request{
 		Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Terminal: r.Terminal, ID: r.ID, Namespace: s.namespace,
 	}
@@ -130,8 +133,8 @@ func (s *service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (_ *
 	}), nil
 }
 
-// configure reads the bundle.
-func configure(r *taskapi.CreateTaskRequest, set *settings.Settings) (*config.Container, oci.Host, error) {
+// configure reads the bundle, with what the image adds to it.
+func configure(r *taskapi.CreateTaskRequest, set *settings.Settings, imageFacts func() (facts, error)) (*config.Container, oci.Host, error) {
 	spec, err := oci.Read(r.Bundle)
 	if err != nil {
 		return nil, oci.Host{}, err
@@ -144,7 +147,13 @@ func configure(r *taskapi.CreateTaskRequest, set *settings.Settings) (*config.Co
 	if err != nil {
 		return nil, host, err
 	}
-	c, err := oci.Configure(oci.Input{ID: r.ID, Bundle: r.Bundle, Spec: spec, Settings: set, Host: host})
+	img, err := imageFacts()
+	if err != nil {
+		return nil, host, err
+	}
+	c, err := oci.Configure(oci.Input{
+		ID: r.ID, Bundle: r.Bundle, Spec: spec, ExposedPorts: img.ports, Module: img.module, Settings: set, Host: host,
+	})
 	return c, host, err
 }
 

@@ -13,6 +13,7 @@ import (
 	"containerd-shim-wazero/sandbox"
 	"containerd-shim-wazero/sandbox/compile"
 	"containerd-shim-wazero/sandbox/config"
+	"containerd-shim-wazero/sandbox/stage"
 	"containerd-shim-wazero/shim"
 	"containerd-shim-wazero/shim/bootstrap"
 	"containerd-shim-wazero/shim/version"
@@ -21,8 +22,12 @@ import (
 // Main runs the process's part and exits.
 func Main() {
 	switch os.Getenv(config.RoleEnv) {
+	case config.RoleSandbox:
+		stage.Main()
+		return
 	case config.RoleCompile:
 		compile.Main()
+		return
 	}
 	if err := run(os.Args[1:]); err != nil {
 		// containerd reads stderr as the reason.

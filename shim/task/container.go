@@ -38,10 +38,9 @@ type Container struct {
 	ending context.Context
 	end    context.CancelFunc
 
-	// spawn is held for reading while an exec enters the cgroup and for writing
-	// while that is frozen or thawed: who enters a frozen v1 cgroup freezes at
-	// once. It is taken before mu.
-	spawn sync.RWMutex
+	// freezing is held while the container is paused or resumed. It is taken
+	// before mu.
+	freezing sync.Mutex
 
 	mu      sync.Mutex
 	changed *sync.Cond          // of mu: some process's state or starting changed

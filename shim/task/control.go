@@ -64,8 +64,8 @@ func (c *Container) Resume(ctx context.Context) error {
 
 // freeze carries out v, which leads to state to. Who exits meanwhile is stopped.
 func (c *Container) freeze(v verb, to State, do func(context.Context) error, ctx context.Context, topic string, event proto.Message) error {
-	c.spawn.Lock()
-	defer c.spawn.Unlock()
+	c.freezing.Lock()
+	defer c.freezing.Unlock()
 	if err := c.check(v); err != nil {
 		return err
 	}

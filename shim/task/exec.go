@@ -58,11 +58,12 @@ func (c *Container) startExec(ctx context.Context, p *process) (err error) {
 	if err != nil {
 		return err
 	}
-	proc, err := c.spawnExec(ctx, p, io)
+	proc, err := c.sandbox.Exec(ctx, p.spec, io)
 	if err != nil {
 		io.Abort()
 		return err
 	}
+	io.Started()
 	c.mu.Lock()
 	p.proc, p.io, p.pid = proc, io, proc.Pid()
 	width, height, stdinClosed := p.width, p.height, p.stdinClosed
@@ -89,22 +90,4 @@ func (c *Container) startExec(ctx context.Context, p *process) (err error) {
 		return err
 	}
 	return nil
-}
-
-// spawnExec makes the process while nothing freezes the container.
-func (c *Container) spawnExec(ctx context.Context, p *process, io *stdio.IO) (Process, error) {
-	c.spawn.RLock()
-	defer c.spawn.RUnlock()
-	c.mu.Lock()
-	err := c.mayExec()
-	c.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	proc, err := c.sandbox.Exec(ctx, p.spec, io)
-	if err != nil {
-		return nil, err
-	}
-	io.Started()
-	return proc, nil
 }

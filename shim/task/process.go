@@ -34,7 +34,9 @@ type Process interface {
 // Sandbox is what a container's processes live in. Its methods may be called at
 // the same time, and after init's exit until Delete.
 type Sandbox interface {
-	// Exec makes a further process. The stdio stays the caller's.
+	// Exec makes a further process. The stdio stays the caller's. It fails while
+	// the sandbox is paused, with errdefs.ErrFailedPrecondition: who enters a
+	// frozen cgroup freezes at once.
 	Exec(ctx context.Context, spec *specs.Process, io *stdio.IO) (Process, error)
 	Pause(ctx context.Context) error
 	Resume(ctx context.Context) error
