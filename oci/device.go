@@ -74,7 +74,7 @@ func device(in *specs.LinuxDevice) (config.Device, error) {
 		return d, fmt.Errorf("linux.devices: %s has the unknown type %.40q", d.Path, in.Type)
 	}
 	if in.FileMode != nil {
-		d.FileMode = uint32(*in.FileMode) & 0o7777
+		d.FileMode = uint32(*in.FileMode) & 0o777
 	}
 	if in.UID != nil {
 		d.UID = *in.UID

@@ -5,6 +5,7 @@ package oci
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 
@@ -41,8 +42,12 @@ func Inspect(process *specs.Process, linux *specs.Linux) (Host, error) {
 			continue
 		}
 		same, err := sameFile(ns.Path, own)
+		if errors.Is(err, os.ErrNotExist) {
+			// dockerd would take "no such file or directory" for the module's.
+			return h, errdefs.ErrNotFound.WithMessage(fmt.Sprintf("join the %s namespace: %.200q does not exist", ns.Type, ns.Path))
+		}
 		if err != nil {
-			return h, errdefs.ErrNotFound.WithMessage(fmt.Sprintf("join the %s namespace: %v", ns.Type, err))
+			return h, fmt.Errorf("join the %s namespace: %w", ns.Type, err)
 		}
 		if same {
 			h.Joined = append(h.Joined, ns.Type)

@@ -77,6 +77,11 @@ func scheduler(s *specs.Scheduler) (*specs.Scheduler, error) {
 	if s == nil {
 		return nil, nil
 	}
+	switch s.Policy {
+	case "", specs.SchedOther, specs.SchedFIFO, specs.SchedRR, specs.SchedBatch, specs.SchedISO, specs.SchedIdle, specs.SchedDeadline:
+	default:
+		return nil, fmt.Errorf("process.scheduler: unknown policy %.40q", s.Policy)
+	}
 	realtime := s.Policy == specs.SchedFIFO || s.Policy == specs.SchedRR
 	switch {
 	case s.Policy == "":

@@ -302,7 +302,7 @@ func TestExec(t *testing.T) {
 
 func TestRead(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := Read(dir); !os.IsNotExist(err) && !strings.Contains(err.Error(), "no such file") {
+	if _, err := Read(dir); !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "does not exist") {
 		t.Errorf("a bundle without configuration: %v", err)
 	}
 	for name, c := range map[string]struct{ text, says string }{

@@ -24,6 +24,10 @@ const maxSpec = 10 << 20
 func Read(bundle string) (*specs.Spec, error) {
 	name := filepath.Join(bundle, "config.json")
 	f, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		// dockerd would take "no such file or directory" for the module's.
+		return nil, invalid(fmt.Errorf("the bundle's configuration %s does not exist", name))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the bundle's configuration: %w", err)
 	}

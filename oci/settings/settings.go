@@ -69,6 +69,10 @@ func Load(name string) (*Settings, error) {
 	if name == "" && errors.Is(err, os.ErrNotExist) {
 		return Default(), nil
 	}
+	if errors.Is(err, os.ErrNotExist) {
+		// dockerd would take "no such file or directory" for the module's.
+		return nil, fmt.Errorf("the settings file %s, which the runtime's options name, does not exist", file)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the settings: %w", err)
 	}
