@@ -17,6 +17,7 @@ import (
 	"containerd-shim-wazero/sandbox/control"
 	"containerd-shim-wazero/sandbox/fork"
 	"containerd-shim-wazero/sandbox/mount"
+	"containerd-shim-wazero/sandbox/privilege"
 	"containerd-shim-wazero/sandbox/seccomp"
 )
 
@@ -248,6 +249,10 @@ func (c *Container) spawn(spec *fork.Spec, p *config.Process, io Stdio) (_ *Proc
 			files[i] = null
 		}
 	}
+	if spec.Calls, err = privilege.Calls(p, c.userns); err != nil {
+		conn.Close()
+		return nil, err
+	}
 	spec.Exe, spec.Files, spec.Args, spec.Terminal = exe, files, p.Args, -1
 	if p.Terminal {
 		spec.Terminal = config.FDStdin
@@ -261,6 +266,10 @@ func (c *Container) spawn(spec *fork.Spec, p *config.Process, io Stdio) (_ *Proc
 	}
 	proc := newProcess(c, child, conn, log)
 	proc.timeout = p.Timeout
+	if err := c.setOOMScore(child.Pid); err != nil {
+		proc.abort()
+		return nil, err
+	}
 	return proc, nil
 }
 
@@ -282,4 +291,16 @@ func (c *Container) bear(spec *fork.Spec) (*fork.Process, error) {
 		return nil, control.Errorf(errdefs.ErrInvalidArgument, "%v (the user namespace must map its user 0)", err)
 	}
 	return child, err
+}
+
+// setOOMScore tells the kernel how readily to kill a process.
+func (c *Container) setOOMScore(pid int) error {
+	if c.config.Cgroup.OOMScoreAdj == nil {
+		return nil
+	}
+	warning, err := privilege.SetOOMScoreAdj(pid, *c.config.Cgroup.OOMScoreAdj)
+	if warning != "" {
+		c.say(warning)
+	}
+	return err
 }

@@ -53,6 +53,7 @@ func (p *Process) talk(ctx context.Context, setup *control.Setup, trees []*os.Fi
 	}
 	msg := control.Process{Process: *c, Filter: filter}
 	msg.Seccomp = nil // the filter is what has become of it
+	msg.Rlimits = withCPUTime(c.Rlimits, c.CPUTimeout)
 	if err := p.conn.Send(control.TypeProcess, msg, p.container.limit.file); err != nil {
 		return p.explain(err)
 	}
@@ -70,6 +71,23 @@ func (p *Process) ready() error {
 	}
 	f.Close()
 	return nil
+}
+
+// withCPUTime adds a limit of processor time, at which the kernel kills.
+func withCPUTime(limits []config.Rlimit, d time.Duration) []config.Rlimit {
+	if d <= 0 {
+		return limits
+	}
+	seconds := uint64((d + time.Second - 1) / time.Second)
+	out := []config.Rlimit{{Type: unix.RLIMIT_CPU, Soft: seconds, Hard: seconds}}
+	for _, l := range limits {
+		if l.Type != unix.RLIMIT_CPU {
+			out = append(out, l)
+		} else if l.Soft < seconds {
+			out[0] = l
+		}
+	}
+	return out
 }
 
 // sendLabel has the process execute itself once more under its label.

@@ -278,8 +278,8 @@ func (b *box) nothingLeft() {
 	if left = append(left, more...); len(left) > 0 {
 		b.t.Errorf("cgroups are left: %v", left)
 	}
-	if err := unix.Kill(-1*0+b.leftPid(), 0); b.leftPid() != 0 && err == nil {
-		b.t.Errorf("process %d is left", b.leftPid())
+	if b.init != nil && unix.Kill(b.init.pid, 0) == nil {
+		b.t.Errorf("process %d is left", b.init.pid)
 	}
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	must(b.t, err)
@@ -288,9 +288,21 @@ func (b *box) nothingLeft() {
 	}
 }
 
-func (b *box) leftPid() int {
-	if b.init == nil {
-		return 0
-	}
-	return b.init.pid
+// exec runs a process in the container to where it is ready.
+func (b *box) exec(p config.Process) (*Process, *output, error) {
+	b.t.Helper()
+	stdout, end := newOutput(b.t)
+	defer end.Close()
+	proc, err := b.Exec(testContext(b.t), &p, Stdio{nil, end, end})
+	return proc, stdout, err
+}
+
+// runExec runs a process in the container to its end.
+func (b *box) runExec(p config.Process) (uint32, string) {
+	b.t.Helper()
+	proc, out, err := b.exec(p)
+	must(b.t, err)
+	must(b.t, proc.Start(testContext(b.t)))
+	status := wait(b.t, proc)
+	return status, out.all(b.t)
 }

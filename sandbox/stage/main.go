@@ -25,6 +25,7 @@ import (
 	"containerd-shim-wazero/sandbox/control"
 	"containerd-shim-wazero/sandbox/engine"
 	"containerd-shim-wazero/sandbox/engine/image"
+	"containerd-shim-wazero/sandbox/privilege"
 	"containerd-shim-wazero/sandbox/seccomp"
 )
 
@@ -97,12 +98,12 @@ func become(conn *control.Conn, frame *control.Frame) (func() int, error) {
 	if err := frame.Decode(&p); err != nil {
 		return nil, err
 	}
-	limit, err := mapLimit(frame.Files)
+	limit, err := mapLimit(frame.Files, p.Rlimits)
 	if err != nil {
 		return nil, err
 	}
 	setName(&p.Process)
-	if err := drop(&p.Process); err != nil {
+	if err := privilege.Drop(&p.Process); err != nil {
 		return nil, err
 	}
 	if err := enter(p.Cwd); err != nil {
@@ -115,6 +116,9 @@ func become(conn *control.Conn, frame *control.Frame) (func() int, error) {
 			return nil, err
 		}
 		run = func() int { return guest.Run(context.Background()) }
+	}
+	if err := privilege.Limit(p.Rlimits); err != nil {
+		return nil, err
 	}
 	if err := answerSignals(); err != nil {
 		return nil, err
