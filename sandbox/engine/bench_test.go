@@ -36,7 +36,7 @@ func BenchmarkCompile(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			bin := guestModule(b, name)
 			for b.Loop() {
-				compileModule(b, bin)
+				imageOf(b, bin)
 			}
 		})
 	}
@@ -46,7 +46,7 @@ func BenchmarkCompile(b *testing.B) {
 func BenchmarkLoad(b *testing.B) {
 	for _, name := range guests {
 		b.Run(name, func(b *testing.B) {
-			img := compileModule(b, guestModule(b, name))
+			img := imageOf(b, guestModule(b, name))
 			p := &config.Process{Args: []string{"guest"}, Preopens: []config.Preopen{}}
 			b.ReportAllocs()
 			for b.Loop() {
@@ -67,7 +67,7 @@ func BenchmarkIdle(b *testing.B) {
 	const processes = 8
 	for _, name := range guests {
 		b.Run(name, func(b *testing.B) {
-			img := compileModule(b, guestModule(b, name))
+			img := imageOf(b, guestModule(b, name))
 			for b.Loop() {
 				var private, pss int
 				var running []*waiting

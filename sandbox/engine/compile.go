@@ -35,6 +35,9 @@ func Compile(ctx context.Context, bin []byte, out *os.File) error {
 	if err := module.Check(bin[:min(len(bin), module.HeadSize)]); err != nil {
 		return &InvalidError{err.Error()}
 	}
+	if err := module.CheckBounds(bin); err != nil {
+		return &InvalidError{"is not a valid module: " + err.Error()}
+	}
 	caught := &capture{}
 	rt, err := newRuntime(ctx, caught)
 	if err != nil {
@@ -42,9 +45,9 @@ func Compile(ctx context.Context, bin []byte, out *os.File) error {
 	}
 	defer rt.Close(ctx)
 	ctx = experimental.WithCompilationWorkers(ctx, runtime.GOMAXPROCS(0))
-	compiled, err := rt.CompileModule(ctx, bin)
+	compiled, err := compileModule(ctx, rt, bin)
 	if err != nil {
-		return &InvalidError{invalid(err)}
+		return err
 	}
 	stripped, err := module.Strip(bin, image.StartExport)
 	if err != nil {
@@ -68,6 +71,21 @@ func Compile(ctx context.Context, bin []byte, out *os.File) error {
 		h.Flags |= image.HasStart
 	}
 	return image.Write(out, h, parts)
+}
+
+// compileModule guards against what wazero does not expect in hostile modules.
+func compileModule(ctx context.Context, rt wazero.Runtime, bin []byte) (_ wazero.CompiledModule, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			line, _, _ := strings.Cut(fmt.Sprint(r), "\n")
+			err = &InvalidError{"cannot be compiled: " + line}
+		}
+	}()
+	compiled, err := rt.CompileModule(ctx, bin)
+	if err != nil {
+		return nil, &InvalidError{invalid(err)}
+	}
+	return compiled, nil
 }
 
 // invalid words what wazero found wrong.

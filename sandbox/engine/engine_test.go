@@ -86,7 +86,7 @@ func TestTrap(t *testing.T) {
 		{"convert", []string{"wasm trap: invalid conversion to integer\n"}},
 		{"overflow", []string{"wasm trap: stack overflow\n"}},
 	}
-	img := compileModule(t, testModule(t, "traps"))
+	img := imageOf(t, testModule(t, "traps"))
 	for _, tt := range tests {
 		t.Run(tt.export, func(t *testing.T) {
 			r := runImage(t, img, guestJob{Process: config.Process{Module: config.Module{Export: tt.export}}})
@@ -135,7 +135,7 @@ func TestLoadRefuses(t *testing.T) {
 
 // The start section is code of the guest: loading must not run it.
 func TestLoadDoesNotRun(t *testing.T) {
-	img := compileModule(t, testModule(t, "startloop"))
+	img := imageOf(t, testModule(t, "startloop"))
 	g, err := Load(context.Background(), &config.Process{Args: []string{"x"}, Preopens: []config.Preopen{}}, img, nil)
 	if err != nil {
 		t.Fatal(err)

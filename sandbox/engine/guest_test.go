@@ -67,8 +67,8 @@ func beGuest(text string) int {
 	return g.Run(context.Background())
 }
 
-// compileModule returns the image of a module.
-func compileModule(t testing.TB, bin []byte) *os.File {
+// imageOf returns the image of a module.
+func imageOf(t testing.TB, bin []byte) *os.File {
 	t.Helper()
 	f, err := os.CreateTemp(t.TempDir(), "image")
 	if err != nil {
@@ -110,7 +110,7 @@ func guestCommand(t testing.TB, image *os.File, job guestJob) (cmd *exec.Cmd, st
 
 func runGuest(t testing.TB, bin []byte, job guestJob) guestResult {
 	t.Helper()
-	return runImage(t, compileModule(t, bin), job)
+	return runImage(t, imageOf(t, bin), job)
 }
 
 func runImage(t testing.TB, image *os.File, job guestJob) guestResult {

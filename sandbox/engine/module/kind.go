@@ -38,7 +38,7 @@ func Check(head []byte) error {
 	case string(head) == wasm+"\x0d\x00\x01\x00":
 		return errComponent
 	case bytes.HasPrefix(head, []byte(wasm)):
-		if head[6] == 1 && len(head) == HeadSize { // layer 1: another draft of the component model
+		if len(head) == HeadSize && head[6] == 1 { // layer 1: another draft of the component model
 			return errComponent
 		}
 		return errVersion
