@@ -61,10 +61,10 @@ func parsePreopen(item string) (config.Preopen, error) {
 		name = dir
 	}
 	if !cleanPath(dir) {
-		return config.Preopen{}, fmt.Errorf("%.80q: %.80q is not an absolute path without . and ..", item, dir)
+		return config.Preopen{}, fmt.Errorf("%.80q: %.80q is not an absolute path without . and .. in it", item, dir)
 	}
 	if name != "." && !cleanPath(name) {
-		return config.Preopen{}, fmt.Errorf("%.80q: the guest's name %.80q is neither . nor an absolute path without . and ..", item, name)
+		return config.Preopen{}, fmt.Errorf("%.80q: the guest's name %.80q is neither . nor an absolute path without . and .. in it", item, name)
 	}
 	return config.Preopen{Path: dir, Name: name, ReadOnly: hasMode}, nil
 }

@@ -15,6 +15,9 @@ import (
 // MaxRules is how many rules one annotation may hold.
 const MaxRules = 128
 
+// maxRule is how many bytes one rule may have: more than a host name of 253.
+const maxRule = 300
+
 // None is the annotation value that grants nothing.
 const None = "none"
 
@@ -44,6 +47,9 @@ func parseRules[R comparable](value string, parse func(string) (R, error), examp
 		item = strings.TrimSpace(item)
 		if item == "" {
 			return nil, fmt.Errorf("empty rule: write none, or a list like %s", example)
+		}
+		if len(item) > maxRule {
+			return nil, fmt.Errorf("rule %.80q is longer than %d bytes", item, maxRule)
 		}
 		rule, err := parse(item)
 		if err != nil {
