@@ -18,7 +18,7 @@ go1.2[6-9]* | go1.[3-9][0-9]* | go[2-9]*) ;;
 	;;
 esac
 
-hack/packages.sh
+hack/packages.sh demo
 hack/stack.sh containerd-2.4 runc
 hack/guests.sh
 CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o build/containerd-shim-wazero-v1 ./cmd/containerd-shim-wazero-v1

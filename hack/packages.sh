@@ -2,18 +2,22 @@
 # Copyright The containerd-shim-wazero authors.
 # SPDX-License-Identifier: Apache-2.0
 #
-# Installs the Debian or Ubuntu packages that building the real stack, the
-# guests and the tests need; does nothing where all are there.
+# Installs the Debian or Ubuntu packages that are missing:
+#
+#	hack/packages.sh demo    for the real stack and the guests
+#	hack/packages.sh         for the linters and all tests as well
 set -eu
 
-packages="ca-certificates curl git gcc libc6-dev pkg-config libseccomp-dev
-iproute2 iptables nftables procps util-linux busybox-static
-containernetworking-plugins shellcheck make
+packages="ca-certificates curl git make gcc libc6-dev pkg-config libseccomp-dev
+iproute2 iptables procps util-linux busybox-static
 clang lld wasi-libc libclang-rt-14-dev-wasm32
-rustc libstd-rust-dev-wasm32 wabt binaryen"
+rustc libstd-rust-dev-wasm32 wabt"
+[ "${1:-}" = demo ] || packages="$packages
+binaryen cargo containernetworking-plugins nftables shellcheck
+postgresql redis-server"
 
 missing=
-for package in $packages "$@"; do
+for package in $packages; do
 	dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
 		missing="$missing $package"
 done
