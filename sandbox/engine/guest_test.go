@@ -49,13 +49,11 @@ func beGuest(text string) int {
 	if job.Process.Preopens == nil {
 		job.Process.Preopens = []config.Preopen{}
 	}
-	Tune()
 	g, err := Load(context.Background(), &job.Process, os.NewFile(config.FDControl, "image"), func() uint64 { return job.Limit })
 	if err != nil {
 		fmt.Fprint(os.NewFile(config.FDStderr, ""), err)
 		return notLoaded
 	}
-	Settle()
 	if job.Maps {
 		maps, _ := os.ReadFile("/proc/self/maps")
 		os.NewFile(config.FDStdout, "").Write(maps)
@@ -104,7 +102,8 @@ func guestCommand(t testing.TB, image *os.File, job guestJob) (cmd *exec.Cmd, st
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	t.Cleanup(cancel)
 	cmd = exec.CommandContext(ctx, exe)
-	cmd.Env = []string{guestEnv + "=" + string(text)}
+	// As a sandbox process has it.
+	cmd.Env = []string{guestEnv + "=" + string(text), "GOMAXPROCS=2", "GOGC=off", "GOMEMLIMIT=32MiB"}
 	return cmd, new(bytes.Buffer), new(bytes.Buffer), new(bytes.Buffer)
 }
 
