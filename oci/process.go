@@ -105,8 +105,8 @@ func workingDirectory(cwd string) (string, error) {
 }
 
 // module says what to run: `path`, `path#export`, or a bare name that is
-// looked up in the container's PATH and last in its working directory. An
-// artifact's module is run whatever the path says.
+// looked up in the container's PATH. An artifact's module is run whatever the
+// path says.
 func module(p *config.Process, blob string, maxSize int64) (config.Module, error) {
 	m := config.Module{Blob: blob, MaxSize: maxSize}
 	var named bool
@@ -120,15 +120,13 @@ func module(p *config.Process, blob string, maxSize int64) (config.Module, error
 	case m.Path == "":
 		return m, fmt.Errorf("%.80q names no module before #", p.Args[0])
 	case !strings.Contains(m.Path, "/"):
-		m.SearchPath = searchPath(p.Env, p.Cwd)
+		m.SearchPath = searchPath(p.Env)
 	}
 	return m, nil
 }
 
-// searchPath gives the absolute folders of PATH, then the working directory:
-// images FROM scratch have no PATH worth the name, and many name their module
-// without a folder.
-func searchPath(env []string, cwd string) []string {
+// searchPath gives the absolute folders of PATH.
+func searchPath(env []string) []string {
 	var folders []string
 	for _, v := range env {
 		list, ok := strings.CutPrefix(v, "PATH=")
@@ -141,7 +139,7 @@ func searchPath(env []string, cwd string) []string {
 			}
 		}
 	}
-	return append(folders, cwd)
+	return folders
 }
 
 // consoleSize is the terminal's first size in characters, 0 where not said.

@@ -123,14 +123,14 @@ func TestModule(t *testing.T) {
 	}{
 		{"/app/a.wasm", "", config.Module{Path: "/app/a.wasm"}, ""},
 		{"./a.wasm#run", "", config.Module{Path: "./a.wasm", Export: "run"}, ""},
-		{"a.wasm", "", config.Module{Path: "a.wasm", SearchPath: []string{"/bin", "/usr/bin", "/w"}}, ""},
-		{"a.wasm#x#y", "", config.Module{Path: "a.wasm", Export: "x#y", SearchPath: []string{"/bin", "/usr/bin", "/w"}}, ""},
+		{"a.wasm", "", config.Module{Path: "a.wasm", SearchPath: []string{"/bin", "/usr/bin"}}, ""},
+		{"a.wasm#x#y", "", config.Module{Path: "a.wasm", Export: "x#y", SearchPath: []string{"/bin", "/usr/bin"}}, ""},
 		{"a.wasm#", "", config.Module{}, "names no export"},
 		{"#run", "", config.Module{}, "names no module"},
 		{"whatever", "/blob", config.Module{Blob: "/blob"}, ""},
 		{"#run", "/blob", config.Module{Blob: "/blob", Export: "run"}, ""},
 	} {
-		got, err := module(&config.Process{Args: []string{c.arg}, Env: env, Cwd: "/w"}, c.blob, 5)
+		got, err := module(&config.Process{Args: []string{c.arg}, Env: env}, c.blob, 5)
 		says(t, err, c.says)
 		c.want.MaxSize = 5
 		if err == nil && !reflect.DeepEqual(got, c.want) {

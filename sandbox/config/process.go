@@ -67,7 +67,8 @@ type Module struct {
 	Path string
 	// Export is the function to call, "" for the module's entry point.
 	Export string
-	// SearchPath are the folders of the container's PATH.
+	// SearchPath are the folders of the container's PATH; Cwd comes after them:
+	// many images FROM scratch name their module without a folder.
 	SearchPath []string
 	// Blob is the artifact's module on the host (content store), "" otherwise.
 	Blob string
