@@ -26,16 +26,20 @@ type guest struct {
 	stack  [16]uint64
 }
 
-// newGuest starts a guest with 16 pages of memory on the host; with none, on
-// wazero's own.
+// newGuest starts a guest with 16 pages of memory on the host.
 func newGuest(t testing.TB, module string, cfg wasi.Config) *guest {
+	t.Helper()
+	return newGuestOf(t, module, memSize/pageSize, cfg)
+}
+
+func newGuestOf(t testing.TB, module string, pages int, cfg wasi.Config) *guest {
 	t.Helper()
 	system, err := wasi.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(system.Close)
-	g := instantiate(t, guestModule(module, 16), func(rt wazero.Runtime, compiled wazero.CompiledModule) error {
+	g := instantiate(t, guestModule(module, pages), func(rt wazero.Runtime, compiled wazero.CompiledModule) error {
 		return Instantiate(context.Background(), rt, system, compiled)
 	}, wazero.NewModuleConfig())
 	g.system = system
@@ -148,7 +152,7 @@ func (g *guest) opendir(dirfd uint64, path string) (uint64, Errno) {
 }
 
 // guestModule is the code of a guest for one of the two modules.
-func guestModule(module string, pages byte) []byte {
+func guestModule(module string, pages int) []byte {
 	var names []string
 	var params []string
 	for _, row := range table {
@@ -177,7 +181,7 @@ func guestModule(module string, pages byte) []byte {
 	code = append(code, section(1, types)...)
 	code = append(code, section(2, imports)...)
 	code = append(code, section(3, functions)...)
-	code = append(code, section(5, []byte{1, 0, pages})...)
+	code = append(code, section(5, append([]byte{1, 0}, uleb(pages)...))...)
 	code = append(code, section(7, exports)...)
 	return append(code, section(10, bodies)...)
 }
