@@ -29,6 +29,8 @@ type guestJob struct {
 	Wait bool
 	// Maps prints the process's mappings after loading.
 	Maps bool
+	// NoStderr closes the reading end of the guest's standard error.
+	NoStderr bool
 }
 
 func TestMain(m *testing.M) {
@@ -129,6 +131,9 @@ func runImage(t testing.TB, image *os.File, job guestJob) guestResult {
 	}
 	outW.Close()
 	errW.Close()
+	if job.NoStderr {
+		errR.Close()
+	}
 	done := make(chan struct{})
 	go func() { stderr.ReadFrom(errR); close(done) }()
 	stdout.ReadFrom(outR)

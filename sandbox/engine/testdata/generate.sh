@@ -8,3 +8,4 @@ cd "$(dirname "$0")"
 for source in *.wat; do
 	wat2wasm --enable-all --debug-names "$source" -o "${source%.wat}.wasm"
 done
+clang --target=wasm32 -O0 -g -nostdlib -ffile-prefix-map="$PWD"=. -Wl,--no-entry source.c -o source.wasm
