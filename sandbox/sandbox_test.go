@@ -64,7 +64,7 @@ func TestSignals(t *testing.T) {
 				if got := wait(t, b.init); got != status {
 					t.Errorf("status %d, want %d", got, status)
 				}
-				if d := time.Since(begin); d > time.Second {
+				if d := time.Since(begin); d > 5*time.Second { // a busy machine's second
 					t.Errorf("it took %v", d)
 				}
 				if err := b.init.Signal(sig); !errdefs.IsNotFound(err) {

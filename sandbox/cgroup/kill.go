@@ -20,14 +20,24 @@ import (
 // caller's context has no deadline.
 const killPatience = 10 * time.Second
 
+// freezePatience is how long a busy machine may take to stop every process.
+const freezePatience = 10 * time.Second
+
 // Freeze stops every process of the container, within the kernel.
 func (m *Manager) Freeze() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.driver.Freeze(cgroups.Frozen); err != nil {
-		return fmt.Errorf("cgroup: freeze %s: %w", m.name(), err)
+	// On v1 the driver gives up when a process that is about to stop does not
+	// get a processor for some hundred milliseconds.
+	for end := time.Now().Add(freezePatience); ; {
+		err := m.driver.Freeze(cgroups.Frozen)
+		if err == nil {
+			return nil
+		}
+		if m.unified || gone(err) || time.Now().After(end) {
+			return fmt.Errorf("cgroup: freeze %s: %w", m.name(), err)
+		}
 	}
-	return nil
 }
 
 // Thaw lets the container's processes go on.

@@ -88,7 +88,7 @@ func FromError(err error) Error {
 	}
 	for kind, sentinel := range sentinels {
 		if errors.Is(err, sentinel) {
-			return Error{kind, strings.TrimSuffix(text, ": "+sentinel.Error())}
+			return Error{kind, text}
 		}
 	}
 	return Error{Failed, text}

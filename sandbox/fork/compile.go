@@ -17,6 +17,9 @@ var zero = [1]byte{'0'}
 
 var empty [1]byte
 
+// BecomingRoot is the step that fails where a user namespace has no root.
+const BecomingRoot = "becoming root of the user namespace"
+
 // compile turns s into system calls. It opens nothing but duplicates of
 // descriptors that lie where those of the child go.
 func compile(s *Spec) (*program, error) {
@@ -66,8 +69,8 @@ func (p *program) joining(s *Spec) {
 	if s.Root {
 		p.stage = append(p.stage,
 			step{number: unix.SYS_SETGROUPS, name: "dropping groups in the user namespace"},
-			step{number: unix.SYS_SETRESGID, name: "becoming group 0 of the user namespace"},
-			step{number: unix.SYS_SETRESUID, name: "becoming user 0 of the user namespace"})
+			step{number: unix.SYS_SETRESGID, name: BecomingRoot},
+			step{number: unix.SYS_SETRESUID, name: BecomingRoot})
 	}
 }
 

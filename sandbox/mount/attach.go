@@ -72,7 +72,7 @@ func (r Root) attachFresh(p *Plan) error {
 	}
 	defer unix.Close(tree)
 	if mode != 0 {
-		if err := unix.Fchmod(tree, mode); err != nil {
+		if err := unix.Fchmodat(tree, ".", mode, 0); err != nil {
 			return fmt.Errorf("setting the mode: %w", err)
 		}
 	}
@@ -90,8 +90,13 @@ func hasOption(data, name string) bool {
 
 func move(tree, target int) error {
 	err := unix.MoveMount(tree, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
-	if err == unix.ENOTDIR {
-		return errors.New("one of the two is a directory, the other is not")
+	if err != unix.EINVAL {
+		return err
+	}
+	if a, aerr := isDir(tree); aerr == nil {
+		if b, berr := isDir(target); berr == nil && a != b {
+			return errors.New("one of the two is a directory, the other is not")
+		}
 	}
 	return err
 }
