@@ -12,10 +12,9 @@
 //
 // System calls: socket, bind, connect, listen, accept4, recvmsg, sendmsg,
 // shutdown, getsockname, getpeername, getsockopt, setsockopt, close, fstat,
-// ppoll; for Unix sockets also openat, newfstatat, fchdir; for a receive that
-// both peeks and waits for all, fcntl(F_SETFL). Sockets are of families
-// AF_INET, AF_INET6 and AF_UNIX and of types SOCK_STREAM and SOCK_DGRAM.
-// Package resolve adds openat2, read and getrandom.
+// ppoll; for Unix sockets also openat, newfstatat, fchdir. Sockets are of
+// families AF_INET, AF_INET6 and AF_UNIX and of types SOCK_STREAM and
+// SOCK_DGRAM. Package resolve adds openat2, read and getrandom.
 package net
 
 import (

@@ -167,26 +167,30 @@ func (s *Socket) recvAll(iovs [][]byte) (int, Errno) {
 	}
 }
 
-// peekAll waits until the vectors can be filled and leaves the bytes in the
-// socket. Polling would see the first of them over and over, so here the kernel
-// blocks.
+// peekAll waits until the vectors can be filled, the stream ends or the socket
+// holds no more, and leaves the bytes where they are. Polling would see the
+// first of them over and over, so the kernel is told how many to wait for. (Its
+// own MSG_PEEK with MSG_WAITALL may wait for ever for bytes that it appended to
+// the segment it had looked at.)
 func (s *Socket) peekAll(iovs [][]byte) (int, Errno) {
-	if s.flags&descriptor.Nonblock != 0 {
-		return s.recvSome(iovs, unix.MSG_PEEK)
+	want := 0
+	for _, v := range iovs {
+		want += len(v)
 	}
-	if errno := setBlocking(s.fd, true); errno != 0 {
-		return 0, errno
+	if want > 0 && s.flags&descriptor.Nonblock == 0 {
+		old, errno := getsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT)
+		if errno != 0 {
+			return 0, errno
+		}
+		if errno := setsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, min(want, 1<<30)); errno != 0 {
+			return 0, errno
+		}
+		errno = s.wait(poll.In, s.recvTimeout)
+		setsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, old)
+		if errno != 0 && errno != syscall.EAGAIN { // what came in time counts
+			return 0, errno
+		}
 	}
-	defer setBlocking(s.fd, false)
-	n, _, errno := message(unix.SYS_RECVMSG, s.fd, iovs, nil, unix.MSG_PEEK|unix.MSG_WAITALL)
+	n, _, errno := message(unix.SYS_RECVMSG, s.fd, iovs, nil, unix.MSG_PEEK)
 	return n, errno
-}
-
-func setBlocking(fd int, block bool) Errno {
-	flags := uintptr(unix.O_NONBLOCK)
-	if block {
-		flags = 0
-	}
-	_, _, errno := syscall.Syscall(unix.SYS_FCNTL, uintptr(fd), unix.F_SETFL, flags)
-	return errno
 }
