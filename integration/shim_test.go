@@ -219,7 +219,7 @@ func TestStatesAndErrors(t *testing.T) {
 
 // A container of every kind survives containerd's death.
 func TestContainerdRestarts(t *testing.T) {
-	for _, version := range []string{"1.7", "2.0", "2.2", "2.3", "2.4"} {
+	for _, version := range harness.Versions() {
 		t.Run(version, func(t *testing.T) {
 			node := harness.New(t, version)
 			node.Guest(t, "hello-c").Run().Is(0, "hello from C\n")
