@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"containerd-shim-wazero/sandbox/seccomp"
+	"containerd-shim-wazero/sandbox/wasi/poll"
 )
 
 // nobody is the user and group that a module is compiled as.
@@ -99,10 +100,13 @@ func drop() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("forbid dumps: %w", err)
 	}
-	// The change of user has cleared it. What becomes of the shim meanwhile
-	// shows in the verdict's pipe, which nobody reads then.
+	// The change of user has cleared it; the pipe tells whether the shim has died
+	// meanwhile.
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
 		return fmt.Errorf("die with the shim: %w", err)
+	}
+	if e, errno := poll.One(fdVerdict, poll.Out, 0); errno == 0 && e&poll.Err != 0 {
+		return errors.New("the shim is gone")
 	}
 	return nil
 }

@@ -123,12 +123,13 @@ func (e *entry) code(p []byte) (int, error) {
 func (*entry) Close() error { return nil }
 
 // mapOver replaces the pages of p, which must be a mapping of its own, by those
-// of a file.
+// of a file. A file system mounted noexec refuses, and leaves p as it is.
 func mapOver(p []byte, fd int, off int64) error {
 	addr := unsafe.Pointer(unsafe.SliceData(p))
 	if uintptr(addr)%uintptr(unix.Getpagesize()) != 0 {
 		return unix.EINVAL
 	}
-	_, err := unix.MmapPtr(fd, off, addr, uintptr(len(p)), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_FIXED)
+	_, err := unix.MmapPtr(fd, off, addr, uintptr(len(p)),
+		unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE|unix.MAP_FIXED)
 	return err
 }

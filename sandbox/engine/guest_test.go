@@ -70,7 +70,13 @@ func beGuest(text string) int {
 // imageOf returns the image of a module.
 func imageOf(t testing.TB, bin []byte) *os.File {
 	t.Helper()
-	f, err := os.CreateTemp(t.TempDir(), "image")
+	return imageIn(t, t.TempDir(), bin)
+}
+
+// imageIn is imageOf, with the image in a folder.
+func imageIn(t testing.TB, dir string, bin []byte) *os.File {
+	t.Helper()
+	f, err := os.CreateTemp(dir, "image")
 	if err != nil {
 		t.Fatal(err)
 	}

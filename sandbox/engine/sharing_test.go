@@ -42,6 +42,19 @@ func TestPagesAreShared(t *testing.T) {
 	}
 }
 
+// On a file system that nothing may be executed from the code is copied.
+func TestNoexec(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", unix.MS_NOEXEC, "size=8m"); err != nil {
+		t.Fatalf("mount a tmpfs: %v (run as root)", err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	r := runImage(t, imageIn(t, dir, testModule(t, "segments")), guestJob{})
+	if r.status != 33 || r.err != "" {
+		t.Errorf("%+v", r)
+	}
+}
+
 // Where the code cannot be mapped over what wazero has, it is copied: whatever
 // the pieces that the entry is read in, it is the same.
 func TestEntry(t *testing.T) {
