@@ -66,12 +66,12 @@ func device(in *specs.LinuxDevice) (config.Device, error) {
 	case "b", "c", "u":
 		// The kernel's device number has 12 bits for one part and 20 for the other.
 		if d.Major < 0 || d.Major >= 1<<12 || d.Minor < 0 || d.Minor >= 1<<20 {
-			return d, fmt.Errorf("linux.devices: %s has no possible number %d:%d", d.Path, d.Major, d.Minor)
+			return d, fmt.Errorf("linux.devices: %.200s has no possible number %d:%d", d.Path, d.Major, d.Minor)
 		}
 	case "p":
 		d.Major, d.Minor = 0, 0
 	default:
-		return d, fmt.Errorf("linux.devices: %s has the unknown type %.40q", d.Path, in.Type)
+		return d, fmt.Errorf("linux.devices: %.200s has the unknown type %.40q", d.Path, in.Type)
 	}
 	if in.FileMode != nil {
 		d.FileMode = uint32(*in.FileMode) & 0o777

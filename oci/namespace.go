@@ -35,7 +35,7 @@ func namespaces(linux *specs.Linux, host Host) (config.Namespaces, error) {
 
 func addNamespace(n *config.Namespaces, ns specs.LinuxNamespace, hosts bool) error {
 	if ns.Path != "" && !path.IsAbs(ns.Path) {
-		return fmt.Errorf("the path %.200q of %s is not absolute", ns.Path, ns.Type)
+		return fmt.Errorf("the path %.200q of %.40s is not absolute", ns.Path, ns.Type)
 	}
 	if err := checkText("the path", ns.Path); err != nil {
 		return err

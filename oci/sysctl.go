@@ -26,7 +26,7 @@ func sysctls(in map[string]string, ns config.Namespaces) (map[string]string, err
 		if err != nil {
 			return nil, fmt.Errorf("linux.sysctl %.80q: %w", name, err)
 		}
-		if err := checkText("linux.sysctl "+p, value); err != nil {
+		if err := checkText("linux.sysctl: the value", value); err != nil {
 			return nil, err
 		}
 		out[p] = value

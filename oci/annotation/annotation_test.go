@@ -5,6 +5,7 @@ package annotation
 
 import (
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -101,6 +102,19 @@ func TestPreopens(t *testing.T) {
 		}
 		if c.want != nil && !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%.40q: %+v", value, got)
+		}
+	}
+}
+
+// TestReference: each annotation has its line in docs/capabilities.md.
+func TestReference(t *testing.T) {
+	data, err := os.ReadFile("../../docs/capabilities.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range known {
+		if !strings.Contains(string(data), "\n| `"+key+"` |") {
+			t.Errorf("%s has no line", key)
 		}
 	}
 }

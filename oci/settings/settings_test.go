@@ -105,6 +105,31 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// TestReference: each setting has its line in docs/capabilities.md.
+func TestReference(t *testing.T) {
+	data, err := os.ReadFile("../../docs/capabilities.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys(reflect.TypeFor[file](), "") {
+		if !strings.Contains(string(data), "\n| `"+key+"` |") {
+			t.Errorf("%s has no line", key)
+		}
+	}
+}
+
+func keys(table reflect.Type, prefix string) (out []string) {
+	for field := range table.Fields() {
+		key := prefix + field.Tag.Get("toml")
+		if field.Type.Kind() == reflect.Struct {
+			out = append(out, keys(field.Type, key+".")...)
+		} else {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
 // FuzzSettings: whatever the file holds, there are settings or a sentence.
 func FuzzSettings(f *testing.F) {
 	f.Add([]byte("log_level = 'debug'\n[cache]\ndir = '/x'\nmax_size = '1GB'\n[module]\nmax_size = '1MiB'\n"))
