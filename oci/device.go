@@ -39,19 +39,13 @@ func devices(list []specs.LinuxDevice, mounts []config.Mount) ([]config.Device, 
 		}
 		out = append(out, d)
 	}
-	for _, m := range mounts {
-		if m.Destination == "/dev" && m.Type == "bind" {
-			return nil, nil
-		}
+	if slices.ContainsFunc(mounts, func(m config.Mount) bool { return m.Destination == "/dev" && m.Type == "bind" }) {
+		return nil, nil
 	}
-	standard := standardDevices[:]
-	var missing []config.Device
-	for _, d := range standard {
-		if !slices.ContainsFunc(out, func(o config.Device) bool { return o.Path == d.Path }) {
-			missing = append(missing, d)
-		}
-	}
-	return append(missing, out...), nil
+	standard := slices.DeleteFunc(slices.Clone(standardDevices[:]), func(d config.Device) bool {
+		return slices.ContainsFunc(out, func(o config.Device) bool { return o.Path == d.Path })
+	})
+	return append(standard, out...), nil
 }
 
 func device(in *specs.LinuxDevice) (config.Device, error) {

@@ -62,26 +62,47 @@ func configure(in Input) (*config.Container, error) {
 	if spec.Process == nil {
 		return nil, errors.New("the bundle has no process")
 	}
-	linux := spec.Linux
-	if linux == nil {
-		linux = new(specs.Linux)
+	if spec.Linux == nil {
+		with := *spec
+		with.Linux = new(specs.Linux)
+		spec, in.Spec = &with, &with
 	}
-	if err := unsupported(linux); err != nil {
+	if err := unsupported(spec.Linux); err != nil {
 		return nil, err
 	}
 	grants, err := annotation.Parse(spec.Annotations, spec.Annotations[criContainerName], inPod(spec))
 	if err != nil {
 		return nil, err
 	}
+	args, initProgram := stripInit(spec.Process.Args, spec.Mounts)
+	c, err := container(in, initProgram)
+	if err != nil {
+		return nil, err
+	}
+	p, err := firstProcess(in, args, c.Namespaces)
+	if err != nil {
+		return nil, err
+	}
+	ceiling := &in.Settings.Ceiling
+	p.Preopens = grants.Preopens
+	p.Network = network(c.Namespaces.Net.Own(), grants, ceiling, in.ExposedPorts)
+	p.Timeout = shorter(grants.Timeout, ceiling.Timeout)
+	p.CPUTimeout = shorter(grants.CPUTimeout, ceiling.CPUTimeout)
+	c.Process = *p
+	return c, nil
+}
 
+// container makes all of a container's configuration but its process.
+func container(in Input, initProgram string) (*config.Container, error) {
+	spec, linux := in.Spec, in.Spec.Linux
 	c := &config.Container{ID: in.ID, Bundle: in.Bundle, Annotations: spec.Annotations, MountLabel: linux.MountLabel}
+	var err error
 	if c.Root, err = root(in.Bundle, spec.Root, linux.RootfsPropagation); err != nil {
 		return nil, err
 	}
 	if c.Namespaces, err = namespaces(linux, in.Host); err != nil {
 		return nil, err
 	}
-	args, initProgram := stripInit(spec.Process.Args, spec.Mounts)
 	var dropped []string
 	if c.Mounts, dropped, err = mounts(spec.Mounts, in.Bundle, initProgram, c.Namespaces); err != nil {
 		return nil, err
@@ -104,29 +125,23 @@ func configure(in Input) (*config.Container, error) {
 	if c.Cgroup, err = cgroup(in.ID, linux, spec.Process.OOMScoreAdj); err != nil {
 		return nil, err
 	}
-	if c.Hooks, err = hooks(spec.Hooks); err != nil {
-		return nil, err
-	}
+	c.Hooks, err = hooks(spec.Hooks)
+	return c, err
+}
 
-	first := *spec.Process
-	first.Args = args
-	p, err := process(&first, c.Namespaces, in.Host)
+// firstProcess makes a container's first process, without its grants.
+func firstProcess(in Input, args []string, ns config.Namespaces) (*config.Process, error) {
+	spec := *in.Spec.Process
+	spec.Args = args
+	p, err := process(&spec, ns, in.Host)
 	if err != nil {
 		return nil, err
 	}
-	p.Kind = kind(spec.Annotations)
-	p.Seccomp = seccomp(linux.Seccomp)
-	p.Personality = linux.Personality
-	if p.Module, err = module(p, in.Module, in.Settings.ModuleMaxSize); err != nil {
-		return nil, err
-	}
-	ceiling := &in.Settings.Ceiling
-	p.Preopens = grants.Preopens
-	p.Network = network(c.Namespaces.Net.Own(), grants, ceiling, in.ExposedPorts)
-	p.Timeout = shorter(grants.Timeout, ceiling.Timeout)
-	p.CPUTimeout = shorter(grants.CPUTimeout, ceiling.CPUTimeout)
-	c.Process = *p
-	return c, nil
+	p.Kind = kind(in.Spec.Annotations)
+	p.Seccomp = seccomp(in.Spec.Linux.Seccomp)
+	p.Personality = in.Spec.Linux.Personality
+	p.Module, err = module(p, in.Module, in.Settings.ModuleMaxSize)
+	return p, err
 }
 
 // ConfigureExec makes the configuration of a further process in a container.
