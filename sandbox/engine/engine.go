@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -124,16 +125,24 @@ func (g *Guest) explain(rt wazero.Runtime, err error) error {
 	if bad != nil {
 		return err
 	}
+	var missing []string
 	for _, i := range imports {
 		var ok bool
 		if m := rt.Module(i.Module); m != nil && i.Kind == 0 {
 			_, ok = m.ExportedFunctionDefinitions()[i.Name]
 		}
 		if !ok {
-			return &InvalidError{fmt.Sprintf("imports %s.%s, which this runtime does not provide", i.Module, i.Name)}
+			missing = append(missing, i.Module+"."+i.Name)
 		}
 	}
-	return &InvalidError{"cannot be instantiated: " + err.Error()}
+	const named = 5
+	switch n := len(missing); {
+	case n == 0:
+		return &InvalidError{"cannot be instantiated: " + err.Error()}
+	case n > named:
+		missing = append(missing[:named], fmt.Sprintf("%d more", n-named))
+	}
+	return &InvalidError{"imports " + strings.Join(missing, ", ") + ", which this runtime does not provide"}
 }
 
 // Run lets the guest run to its end and returns its exit status: what it gave

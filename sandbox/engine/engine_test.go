@@ -114,7 +114,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"noentry", "missing", 0, `exports no function "missing"`},
 		{"reactor", "", 0, "is a reactor"},
 		{"reactor", "add", 0, "the function takes parameters"},
-		{"imports", "", 0, "imports env.foo, which this runtime does not provide"},
+		{"imports", "", 0, "imports env.foo, env.bar, which this runtime does not provide"},
 		{"importmemory", "", 0, "imports env.memory, which this runtime does not provide"},
 		{"importtype", "", 0, "cannot be instantiated: "},
 		{"outside", "", 0, "out of bounds memory access"},

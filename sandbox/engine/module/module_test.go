@@ -112,7 +112,7 @@ func TestStripStart(t *testing.T) {
 
 func TestImports(t *testing.T) {
 	list, err := Imports(testModule(t, "imports"))
-	want := []Import{{"wasi_snapshot_preview1", "sched_yield", 0}, {"env", "foo", 0}}
+	want := []Import{{"wasi_snapshot_preview1", "sched_yield", 0}, {"env", "foo", 0}, {"env", "bar", 3}}
 	if err != nil || !slices.Equal(list, want) {
 		t.Errorf("imports %v, want %v (%v)", list, want, err)
 	}
