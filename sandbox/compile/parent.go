@@ -24,6 +24,7 @@ import (
 
 	"containerd-shim-wazero/sandbox/cache"
 	"containerd-shim-wazero/sandbox/config"
+	"containerd-shim-wazero/sandbox/engine/module"
 )
 
 // Limits of one compilation.
@@ -103,7 +104,7 @@ func command(ctx context.Context, module, image, verdict *os.File) *exec.Cmd {
 // judge makes an error of what a compile process has said and of how it ended.
 func judge(verdict []byte, ended error, log string) error {
 	if len(verdict) > 0 && ended == nil {
-		text := printable(verdict[1:])
+		text := module.Printable(string(verdict[1:]))
 		switch verdict[0] {
 		case verdictDone:
 			return nil
@@ -120,17 +121,7 @@ func judge(verdict []byte, ended error, log string) error {
 	if ended == nil {
 		ended = errors.New("it ended without a verdict")
 	}
-	return fmt.Errorf("the compile process failed: %w: %s", ended, printable([]byte(line)))
-}
-
-// printable makes one line of what an untrusted process wrote.
-func printable(b []byte) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(string(b), "?"))
+	return fmt.Errorf("the compile process failed: %w: %s", ended, module.Printable(line))
 }
 
 // bounded keeps the beginning of what is written to it.

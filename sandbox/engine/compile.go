@@ -27,7 +27,7 @@ import (
 // is the end of a sentence that begins with the module's name.
 type InvalidError struct{ Reason string }
 
-func (e *InvalidError) Error() string { return e.Reason }
+func (e *InvalidError) Error() string { return module.Printable(e.Reason) }
 
 // Compile compiles a module with all processors and writes its image into an
 // empty file. A module that is not valid gives an InvalidError.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -34,6 +35,19 @@ func TestCheck(t *testing.T) {
 	for _, tt := range tests {
 		if got := Check([]byte(tt.head)); got != tt.want {
 			t.Errorf("Check(%q) is %v, want %v", tt.head, got, tt.want)
+		}
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain words":                  "plain words",
+		"a\x1b[2J\nb\u202ec\xff":       "a [2J b c?",
+		strings.Repeat("ü", maxText):   strings.Repeat("ü", maxText/2) + "…",
+		"x" + strings.Repeat("ü", 600): "x" + strings.Repeat("ü", 499) + "…",
+	} {
+		if got := Printable(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
 		}
 	}
 }
