@@ -84,8 +84,8 @@ func TestHostPanic(t *testing.T) {
 		_, err := rt.NewHostModuleBuilder("wasi_snapshot_preview1").NewFunctionBuilder().
 			WithFunc(func(uint32) {
 				if value == nil {
-					var m map[string]int
-					m["x"] = 1
+					var empty []int
+					_ = empty[len(empty)]
 				}
 				panic(value)
 			}).Export("proc_exit").Instantiate(ctx)
