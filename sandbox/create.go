@@ -186,7 +186,7 @@ func (c *Container) Exec(ctx context.Context, p *config.Process, io Stdio) (*Pro
 	if err != nil {
 		return nil, err
 	}
-	spec, err := c.joining()
+	spec, err := c.init.joining()
 	if err != nil {
 		return nil, err
 	}
@@ -202,19 +202,20 @@ func (c *Container) Exec(ctx context.Context, p *config.Process, io Stdio) (*Pro
 	return proc, nil
 }
 
-// joining is a process in all namespaces of the container, by init's pidfd. The
+// joining is how a process gets into all of p's namespaces, by p's pidfd. The
 // caller closes that.
-func (c *Container) joining() (*fork.Spec, error) {
-	c.init.mu.Lock()
-	defer c.init.mu.Unlock()
-	if c.init.pidfd == nil {
+func (p *Process) joining() (*fork.Spec, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pidfd == nil {
 		return nil, fmt.Errorf("the container has ended: %w", errdefs.ErrFailedPrecondition)
 	}
-	fd, err := unix.FcntlInt(c.init.pidfd.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := unix.FcntlInt(p.pidfd.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("duplicating a pidfd: %w", err)
 	}
 	pidfd := os.NewFile(uintptr(fd), "init")
+	c := p.container
 	spec := &fork.Spec{Root: c.userns, Join: []fork.Join{{Namespace: pidfd, Flags: c.own, What: "the container's namespaces"}}}
 	if c.userns {
 		spec.Join = append(spec.Join, fork.Join{Namespace: pidfd, Flags: unix.CLONE_NEWUSER, What: "the container's user namespace"})

@@ -23,8 +23,9 @@ const (
 // hostile process that may be anything, so it is cut into lines, bounded, made
 // printable and slowed down.
 type logReader struct {
-	pipe *os.File
-	emit func(string)
+	pipe  *os.File
+	emit  func(string)
+	ended chan struct{} // closed when nobody can write any more
 
 	mu    sync.Mutex
 	first string // the first line, for the error when the process fails to start; guarded by mu
@@ -36,12 +37,13 @@ func newLog(emit func(string)) (*logReader, *os.File, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("making the log pipe: %w", err)
 	}
-	l := &logReader{pipe: r, emit: emit}
+	l := &logReader{pipe: r, emit: emit, ended: make(chan struct{})}
 	go l.run()
 	return l, w, nil
 }
 
 func (l *logReader) run() {
+	defer close(l.ended)
 	defer l.pipe.Close()
 	in := bufio.NewReaderSize(l.pipe, maxLine)
 	var begin time.Time

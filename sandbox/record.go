@@ -60,7 +60,8 @@ func removeRecord(bundle string) error {
 }
 
 // Remove does what Delete does, for a container whose shim is gone, from the
-// record in the bundle. Nothing left is no error.
+// record in the bundle. Nothing left is no error. Hooks that fail are told on
+// standard error, which containerd logs.
 func Remove(ctx context.Context, bundle string) error {
 	b, err := os.ReadFile(filepath.Join(bundle, recordName))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -83,6 +84,6 @@ func Remove(ctx context.Context, bundle string) error {
 	state := specs.State{
 		Version: specs.Version, ID: r.ID, Status: specs.StateStopped, Bundle: bundle, Annotations: r.Annotations,
 	}
-	herr := runHooks(ctx, r.Poststop, state)
-	return errors.Join(herr, removeRecord(bundle))
+	poststop(ctx, r.Poststop, state, func(warning string) { fmt.Fprintln(os.Stderr, warning) })
+	return removeRecord(bundle)
 }

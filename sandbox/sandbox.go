@@ -173,7 +173,9 @@ func (c *Container) Delete(ctx context.Context) error {
 	}
 	c.deleted = true
 	c.limit.close()
-	c.poststop(ctx)
+	if h := c.config.Hooks; h != nil {
+		poststop(ctx, h.Poststop, c.state(specs.StateStopped, 0), c.say)
+	}
 	return removeRecord(c.config.Bundle)
 }
 

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -40,9 +41,9 @@ const (
 // the shim's, a session of its own, and a deadline at which its process group
 // is killed. It dies with the shim.
 //
-// A hook runs in the namespaces of join, else in the shim's and in the bundle's
-// folder. Its path is looked up there.
-func Run(ctx context.Context, hooks []specs.Hook, state specs.State, join ...fork.Join) error {
+// A hook is started as base says, which may be in a container's namespaces, else
+// in the shim's and in the bundle's folder. Its path is looked up there.
+func Run(ctx context.Context, hooks []specs.Hook, state specs.State, base *fork.Spec) error {
 	if len(hooks) == 0 {
 		return nil
 	}
@@ -52,10 +53,10 @@ func Run(ctx context.Context, hooks []specs.Hook, state specs.State, join ...for
 	}
 	for i := range hooks {
 		dir := state.Bundle
-		if len(join) != 0 {
+		if base != nil {
 			dir = "/"
 		}
-		if err := run(ctx, &hooks[i], input, dir, join); err != nil {
+		if err := run(ctx, &hooks[i], input, dir, base); err != nil {
 			return fmt.Errorf("hook %s: %w", hooks[i].Path, err)
 		}
 	}
@@ -63,7 +64,7 @@ func Run(ctx context.Context, hooks []specs.Hook, state specs.State, join ...for
 }
 
 // run runs one hook to its end.
-func run(ctx context.Context, h *specs.Hook, input []byte, dir string, join []fork.Join) error {
+func run(ctx context.Context, h *specs.Hook, input []byte, dir string, base *fork.Spec) error {
 	if !filepath.IsAbs(h.Path) {
 		return fmt.Errorf("its path must be absolute: %w", errdefs.ErrInvalidArgument)
 	}
@@ -82,7 +83,7 @@ func run(ctx context.Context, h *specs.Hook, input []byte, dir string, join []fo
 		return err
 	}
 	defer streams.close()
-	p, err := start(h, dir, join, streams)
+	p, err := start(h, dir, base, streams)
 	if err != nil {
 		return err
 	}
@@ -102,7 +103,7 @@ func run(ctx context.Context, h *specs.Hook, input []byte, dir string, join []fo
 	return nil
 }
 
-func start(h *specs.Hook, dir string, join []fork.Join, s *streams) (*fork.Process, error) {
+func start(h *specs.Hook, dir string, base *fork.Spec, s *streams) (*fork.Process, error) {
 	cwd, err := syscall.BytePtrFromString(dir)
 	if err != nil {
 		return nil, fmt.Errorf("its folder %q: %w", dir, err)
@@ -111,14 +112,16 @@ func start(h *specs.Hook, dir string, join []fork.Join, s *streams) (*fork.Proce
 	if len(args) == 0 {
 		args = []string{h.Path}
 	}
-	return fork.Start(&fork.Spec{
-		Join: join,
-		Calls: []fork.Call{{
-			Number: unix.SYS_CHDIR, Args: [5]uintptr{uintptr(unsafe.Pointer(cwd))}, Keep: cwd, What: "changing to " + dir,
-		}},
-		Files: []*os.File{s.childIn, s.childOut, s.childOut}, Terminal: -1,
-		Path: h.Path, Args: args, Env: h.Env,
+	var spec fork.Spec
+	if base != nil {
+		spec = *base
+	}
+	spec.Calls = append(slices.Clip(spec.Calls), fork.Call{
+		Number: unix.SYS_CHDIR, Args: [5]uintptr{uintptr(unsafe.Pointer(cwd))}, Keep: cwd, What: "changing to " + dir,
 	})
+	spec.Files, spec.Terminal = []*os.File{s.childIn, s.childOut, s.childOut}, -1
+	spec.Path, spec.Args, spec.Env = h.Path, args, h.Env
+	return fork.Start(&spec)
 }
 
 // wait waits for the hook's end and reaps it; when ctx ends first it kills the

@@ -45,7 +45,7 @@ func TestWhatAHookGets(t *testing.T) {
 	err := Run(t.Context(), []specs.Hook{
 		shell(`/bin/cat > state; echo "$0" "$PWD" > args; /usr/bin/env > env; echo one >> order`, "A=1", "B=two words"),
 		shell(`echo two >> order; ls /proc/self/fd > fds; cut -d' ' -f1,5,6 /proc/self/stat > ids`, "PATH=/bin:/usr/bin"),
-	}, s)
+	}, s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,10 +78,10 @@ func TestWhatAHookGets(t *testing.T) {
 }
 
 func TestAHookThatReadsNothing(t *testing.T) {
-	if err := Run(t.Context(), []specs.Hook{{Path: "/bin/true"}}, state(t)); err != nil {
+	if err := Run(t.Context(), []specs.Hook{{Path: "/bin/true"}}, state(t), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := Run(t.Context(), nil, state(t)); err != nil {
+	if err := Run(t.Context(), nil, state(t), nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -110,7 +110,7 @@ func TestFailures(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := state(t)
 			mark := filepath.Join(s.Bundle, "next")
-			err := Run(t.Context(), []specs.Hook{tt.hook, shell("echo > next")}, s)
+			err := Run(t.Context(), []specs.Hook{tt.hook, shell("echo > next")}, s, nil)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %q, want %q", err, tt.want)
 			}
@@ -127,7 +127,7 @@ func TestDeadline(t *testing.T) {
 	h := shell("sleep 1000 & echo $! > child; echo $$ > pid; echo waiting; wait", "PATH=/bin:/usr/bin")
 	second := 1
 	h.Timeout = &second
-	err := Run(t.Context(), []specs.Hook{h}, s)
+	err := Run(t.Context(), []specs.Hook{h}, s, nil)
 	if !errdefs.IsAborted(err) || !strings.Contains(err.Error(), "did not end within 1s: waiting") {
 		t.Errorf("error %v", err)
 	}
@@ -152,7 +152,7 @@ func TestTheCallerGivesUp(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("the caller went away")
 	time.AfterFunc(50*time.Millisecond, func() { cancel(why) })
-	if err := Run(ctx, []specs.Hook{shell("sleep 1000", "PATH=/bin:/usr/bin")}, state(t)); !errors.Is(err, why) {
+	if err := Run(ctx, []specs.Hook{shell("sleep 1000", "PATH=/bin:/usr/bin")}, state(t), nil); !errors.Is(err, why) {
 		t.Errorf("error %v, want %v", err, why)
 	}
 }
@@ -162,7 +162,7 @@ func TestTheCallerGivesUp(t *testing.T) {
 func TestADaemonDoesNotHoldTheHook(t *testing.T) {
 	s := state(t)
 	start := time.Now()
-	if err := Run(t.Context(), []specs.Hook{shell("setsid sleep 1000 & echo $! > daemon", "PATH=/bin:/usr/bin")}, s); err != nil {
+	if err := Run(t.Context(), []specs.Hook{shell("setsid sleep 1000 & echo $! > daemon", "PATH=/bin:/usr/bin")}, s, nil); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(start); took > 10*time.Second {

@@ -44,8 +44,13 @@ func NewRoot(root config.Root, tree int) (Root, error) {
 	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
 		return Root{}, fmt.Errorf("parting from the host's mounts: %w", err)
 	}
-	// Where does not matter: on top of what is left behind when it is entered.
-	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+	// On top of itself, where createContainer hooks look for it. Where a user
+	// namespace has no way to there, anywhere else does.
+	err := unix.MoveMount(tree, "", unix.AT_FDCWD, root.Path, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	if err == unix.EACCES {
+		err = unix.MoveMount(tree, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH)
+	}
+	if err != nil {
 		return Root{}, fmt.Errorf("attaching the root file system: %w", err)
 	}
 	if p := root.Propagation; p != 0 && !Shared(root) {

@@ -5,7 +5,6 @@ package privilege
 
 import (
 	"fmt"
-	"math/bits"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,6 +50,34 @@ func Calls(p *config.Process, userns bool) ([]fork.Call, error) {
 	return calls, nil
 }
 
+// ProgramCalls are what a forked child does to become p's user, with p's
+// capabilities and no more, before it executes a program that is not the
+// sandbox: the container's own, which nobody here vouches for.
+func ProgramCalls(p *config.Process, userns bool) ([]fork.Call, error) {
+	calls, err := Calls(p, userns)
+	if err != nil {
+		return nil, err
+	}
+	permitted, err := ownCapabilities(userns)
+	if err != nil {
+		return nil, err
+	}
+	uid, gid := uintptr(p.User.UID), uintptr(p.User.GID)
+	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	data := newCapData(permitted, permitted, 0)
+	return append(calls,
+		fork.Call{Number: unix.SYS_PRCTL, Args: [5]uintptr{unix.PR_SET_NO_NEW_PRIVS, 1}, What: "setting no_new_privs"},
+		// Nothing is inherited: the exec leaves root the bounding set alone,
+		// and another user nothing.
+		fork.Call{
+			Number: unix.SYS_CAPSET, What: "keeping capabilities from the program",
+			Args: [5]uintptr{uintptr(unsafe.Pointer(header)), uintptr(unsafe.Pointer(data))}, Keep: []any{header, data},
+		},
+		fork.Call{Number: unix.SYS_SETRESGID, Args: [5]uintptr{gid, gid, gid}, What: "becoming the container's group"},
+		fork.Call{Number: unix.SYS_SETRESUID, Args: [5]uintptr{uid, uid, uid}, What: "becoming the container's user"},
+	), nil
+}
+
 // groups sets the supplementary groups, which alone give no access that root
 // does not have.
 func groups(gids []uint32) fork.Call {
@@ -75,23 +102,18 @@ var lastCapability = sync.OnceValue(func() uintptr {
 // capabilities makes the child's own capabilities inheritable, so that the exec
 // keeps them, and drops the bounding set to keep.
 func capabilities(keep uint64, userns bool) ([]fork.Call, error) {
-	var own capData
-	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	all := ^uint64(0) >> (63 - lastCapability())
-	permitted := all // user 0 of another user namespace has all of them there
-	if !userns {
-		if err := unix.Capget(header, &own[0]); err != nil {
-			return nil, fmt.Errorf("reading the shim's capabilities: %w", err)
-		}
-		permitted = uint64(own[0].Permitted) | uint64(own[1].Permitted)<<32
+	permitted, err := ownCapabilities(userns)
+	if err != nil {
+		return nil, err
 	}
+	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	data := newCapData(permitted, permitted, permitted)
 	set := fork.Call{
 		Number: unix.SYS_CAPSET, What: "keeping capabilities over the exec",
 		Args: [5]uintptr{uintptr(unsafe.Pointer(header)), uintptr(unsafe.Pointer(data))},
 		Keep: []any{header, data},
 	}
-	calls := make([]fork.Call, 1, 1+bits.OnesCount64(all))
+	calls := make([]fork.Call, 1, 2+lastCapability())
 	calls[0] = set
 	for c := uintptr(0); c <= lastCapability(); c++ {
 		if keep&(1<<c) == 0 {
@@ -99,6 +121,20 @@ func capabilities(keep uint64, userns bool) ([]fork.Call, error) {
 		}
 	}
 	return calls, nil
+}
+
+// ownCapabilities are the child's before it drops any: those of the shim, or
+// all of them in a user namespace of which it is user 0.
+func ownCapabilities(userns bool) (uint64, error) {
+	if userns {
+		return ^uint64(0) >> (63 - lastCapability()), nil
+	}
+	var own capData
+	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	if err := unix.Capget(header, &own[0]); err != nil {
+		return 0, fmt.Errorf("reading the shim's capabilities: %w", err)
+	}
+	return uint64(own[0].Permitted) | uint64(own[1].Permitted)<<32, nil
 }
 
 // Personality flags (personality(2)).
