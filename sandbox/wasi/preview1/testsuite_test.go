@@ -31,6 +31,15 @@ func TestSuite(t *testing.T) {
 	t.Logf("%d tests", n)
 }
 
+// TestConformance is the project's own tests, in C and in Rust.
+func TestConformance(t *testing.T) {
+	cache := wazero.NewCompilationCache()
+	defer cache.Close(context.Background())
+	testsuite.Run(t, testsuite.Build(t, "../conformance"), func(t *testing.T, c testsuite.Command) *testsuite.Process {
+		return start(t, cache, c)
+	})
+}
+
 // start runs a guest in this process.
 func start(t *testing.T, cache wazero.CompilationCache, c testsuite.Command) *testsuite.Process {
 	module, err := os.ReadFile(c.Module)
