@@ -15,7 +15,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/cgroups"
@@ -36,10 +38,17 @@ type Manager struct {
 	paths   map[string]string
 	unified bool
 
-	mu     sync.Mutex
-	limits *cgroups.Cgroup // what was last set; guarded by mu
-	driver cgroups.Manager // guarded by mu
-	holder *holder         // of a systemd scope, until Born; guarded by mu
+	// ooms is the most kills for want of memory that were ever counted.
+	ooms atomic.Uint64
+
+	mu      sync.Mutex
+	limits  *cgroups.Cgroup // what was last set; guarded by mu
+	driver  cgroups.Manager // guarded by mu
+	holder  *holder         // of a systemd scope, until Born; guarded by mu
+	watched *os.File        // of a systemd scope; guarded by mu
+
+	lastMu sync.Mutex
+	last   *cgroups.Stats // the latest counters; guarded by lastMu
 }
 
 // Record is what finds a cgroup again: from a file of the bundle, in the
@@ -158,7 +167,10 @@ func (m *Manager) make() error {
 		return err
 	}
 	m.holder = h
-	return m.driver.Apply(h.pid)
+	if err := m.driver.Apply(h.pid); err != nil {
+		return err
+	}
+	return m.watch()
 }
 
 // checkEmpty refuses a cgroup in which something already runs: limits, freezes

@@ -146,6 +146,10 @@ func (m *Manager) Destroy(ctx context.Context) error {
 func (m *Manager) destroy(ctx context.Context) error {
 	m.holder.release()
 	m.holder = nil
+	if m.watched != nil {
+		m.watched.Close()
+		m.watched = nil
+	}
 	if m.limits.Systemd {
 		return m.stopScope(ctx)
 	}

@@ -18,20 +18,50 @@ import (
 
 // Stats are the kernel's counters in the form containerd's clients expect: a
 // *stats.Metrics of containerd/cgroups/v3's cgroup1 or cgroup2. They can be had
-// until Destroy, also when no process is left.
+// until Destroy, also when no process is left: of a scope that systemd has
+// removed they are the latest that were read.
 func (m *Manager) Stats() (any, error) {
 	// The drivers' readers take paths alone, so no lock is held while reading.
-	s, err := m.reader()
-	if err == nil {
-		var counters *cgroups.Stats
-		if counters, err = s.GetStats(); err == nil {
-			if m.unified {
-				return m.metricsV2(counters), nil
-			}
-			return m.metricsV1(counters), nil
-		}
+	s, err := m.read()
+	if err != nil {
+		return nil, fmt.Errorf("cgroup: counters of %s: %w", m.name(), err)
 	}
-	return nil, fmt.Errorf("cgroup: counters of %s: %w", m.name(), err)
+	if m.unified {
+		return m.metricsV2(s), nil
+	}
+	return m.metricsV1(s), nil
+}
+
+// read reads the counters.
+func (m *Manager) read() (*cgroups.Stats, error) {
+	if m.limits.Systemd && !cgroups.PathExists(m.procs()) {
+		return m.latest(nil), nil
+	}
+	r, err := m.reader()
+	if err != nil {
+		return nil, err
+	}
+	s, err := r.GetStats()
+	if err != nil && m.limits.Systemd && !cgroups.PathExists(m.procs()) {
+		return m.latest(nil), nil // removed meanwhile
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m.latest(s), nil
+}
+
+// latest keeps counters, or answers those that were kept.
+func (m *Manager) latest(s *cgroups.Stats) *cgroups.Stats {
+	m.lastMu.Lock()
+	defer m.lastMu.Unlock()
+	if s != nil {
+		m.last = s
+	}
+	if m.last == nil {
+		m.last = cgroups.NewStats()
+	}
+	return m.last
 }
 
 // reader is a driver of its own for reading: those of limits hold a lock while
@@ -45,7 +75,7 @@ func (m *Manager) reader() (cgroups.Manager, error) {
 }
 
 // OOMKills is how many of the container's processes the kernel has killed for
-// want of memory. 0 when the cgroup is gone or has no memory controller.
+// want of memory. 0 where there is no memory controller.
 func (m *Manager) OOMKills() uint64 {
 	count := fs.OOMKillCount
 	dir := m.paths["memory"]
@@ -54,9 +84,17 @@ func (m *Manager) OOMKills() uint64 {
 	}
 	n, err := count(dir)
 	if err != nil {
-		return 0
+		return m.ooms.Load()
 	}
-	return n
+	for {
+		known := m.ooms.Load()
+		if known >= n {
+			return known
+		}
+		if m.ooms.CompareAndSwap(known, n) {
+			return n
+		}
+	}
 }
 
 // MemoryLimit is the container's own limit in bytes as the kernel has it, 0

@@ -39,11 +39,12 @@ func (m *Manager) metricsV1(s *cgroups.Stats) *stats.Metrics {
 			SectorsRecursive:        blkio(s.BlkioStats.SectorsRecursive),
 		},
 	}
-	if oom := keyed(m.paths["memory"], "memory.oom_control"); oom != nil {
+	if m.paths["memory"] != "" {
+		oom := keyed(m.paths["memory"], "memory.oom_control")
 		metrics.MemoryOomControl = &stats.MemoryOomControl{
 			OomKillDisable: oom["oom_kill_disable"],
 			UnderOom:       oom["under_oom"],
-			OomKill:        oom["oom_kill"],
+			OomKill:        m.OOMKills(),
 		}
 	}
 	for size, h := range s.HugetlbStats {

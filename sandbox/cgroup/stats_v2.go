@@ -12,7 +12,6 @@ import (
 
 // metricsV2 puts the counters of a v2 cgroup into containerd's message.
 func (m *Manager) metricsV2(s *cgroups.Stats) *stats.Metrics {
-	dir := m.paths[""]
 	metrics := &stats.Metrics{
 		Pids:   &stats.PidsStat{Current: s.PidsStats.Current, Limit: s.PidsStats.Limit},
 		CPU:    cpuV2(&s.CpuStats),
@@ -22,15 +21,14 @@ func (m *Manager) metricsV2(s *cgroups.Stats) *stats.Metrics {
 	if metrics.Pids.Limit == 0 { // "max", which containerd's clients know as the largest number
 		metrics.Pids.Limit = math.MaxUint64
 	}
-	if e := keyed(dir, "memory.events"); e != nil {
-		metrics.MemoryEvents = &stats.MemoryEvents{
-			Low:          e["low"],
-			High:         e["high"],
-			Max:          e["max"],
-			Oom:          e["oom"],
-			OomKill:      e["oom_kill"],
-			OomGroupKill: e["oom_group_kill"],
-		}
+	e := keyed(m.paths[""], "memory.events")
+	metrics.MemoryEvents = &stats.MemoryEvents{
+		Low:          e["low"],
+		High:         e["high"],
+		Max:          e["max"],
+		Oom:          e["oom"],
+		OomKill:      m.OOMKills(),
+		OomGroupKill: e["oom_group_kill"],
 	}
 	for size, h := range s.HugetlbStats {
 		metrics.Hugetlb = append(metrics.Hugetlb, &stats.HugeTlbStat{
