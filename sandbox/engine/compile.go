@@ -70,6 +70,9 @@ func Compile(ctx context.Context, bin []byte, out *os.File) error {
 	if stripped.HasStart {
 		h.Flags |= image.HasStart
 	}
+	if catches(parts[image.Suffix]) {
+		h.Flags |= image.Catches
+	}
 	return image.Write(out, h, parts)
 }
 
@@ -150,6 +153,26 @@ func (c *capture) split(p *image.Parts) error {
 	}
 	p[image.Prefix], p[image.Code], p[image.Suffix] = e[:at], e[at:at+int(size)], e[at+int(size):]
 	return nil
+}
+
+// catches reports whether an entry has clauses that catch exceptions: these
+// follow the source map.
+//
+//	u8 has a source map | u64 n | n × u64, u64 | u32 tables of clauses | …
+func catches(suffix []byte) bool {
+	const checksum = 4
+	e := suffix[min(checksum, len(suffix)):]
+	if len(e) > 9 && e[0] == 1 {
+		e = e[1:]
+		n := binary.LittleEndian.Uint64(e)
+		if e = e[8:]; n > uint64(len(e)/16) {
+			return true
+		}
+		e = e[n*16:]
+	} else if len(e) > 0 {
+		e = e[1:]
+	}
+	return len(e) < 4 || binary.LittleEndian.Uint32(e) != 0
 }
 
 var errEntry = errors.New("wazero's compiled module does not have the form of " + image.WazeroVersion)

@@ -30,7 +30,8 @@ type Guest struct {
 	memory *memory
 	module api.Module
 	host   *host
-	calls  []string // exported functions to call, the last is the guest's entry point
+	// calls are the functions to call; the last is the guest's entry point.
+	calls []api.Function
 }
 
 // Load loads a module from its image and gives it what p grants. Nothing is
@@ -52,7 +53,8 @@ func Load(ctx context.Context, p *config.Process, img *os.File, limit Limit) (*G
 		return nil, err
 	}
 	g := &Guest{image: m}
-	if g.calls, err = entryPoint(m, p.Module.Export); err != nil {
+	calls, err := entryPoint(m, p.Module.Export)
+	if err != nil {
 		return nil, err
 	}
 	rt, err := newRuntime(ctx, m)
@@ -80,7 +82,27 @@ func Load(ctx context.Context, p *config.Process, img *os.File, limit Limit) (*G
 	if g.module, err = rt.InstantiateModule(ctx, compiled, config); err != nil {
 		return nil, g.explain(rt, err)
 	}
-	return g, nil
+	return g, g.prepare(calls)
+}
+
+// prepare makes the exported functions that are to be called callable.
+func (g *Guest) prepare(calls []string) error {
+	stack, err := newStack()
+	if err != nil {
+		return err
+	}
+	for _, name := range calls {
+		f := g.module.ExportedFunction(name)
+		if f == nil {
+			return fmt.Errorf("%w: it exports no %q", image.ErrDamaged, name)
+		}
+		// To catch an exception wazero copies the whole stack beforehand.
+		if !g.image.Has(image.Catches) {
+			useStack(f, stack)
+		}
+		g.calls = append(g.calls, f)
+	}
+	return nil
 }
 
 // entryPoint decides which functions are called, in order: the start section's,
@@ -149,16 +171,16 @@ func (g *Guest) explain(rt wazero.Runtime, err error) error {
 // to proc_exit, modulo 256, or TrapStatus.
 func (g *Guest) Run(ctx context.Context) int {
 	g.host.begin()
-	for _, name := range g.calls {
-		if status, ended := g.call(ctx, name); ended {
+	for _, f := range g.calls {
+		if status, ended := g.call(ctx, f); ended {
 			return status
 		}
 	}
 	return 0
 }
 
-func (g *Guest) call(ctx context.Context, name string) (status int, ended bool) {
-	_, err := g.module.ExportedFunction(name).Call(ctx)
+func (g *Guest) call(ctx context.Context, f api.Function) (status int, ended bool) {
+	_, err := f.Call(ctx)
 	if err == nil {
 		return 0, false
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"containerd-shim-wazero/sandbox/config"
 	"containerd-shim-wazero/sandbox/engine/image"
 )
@@ -140,8 +142,38 @@ func TestLoadDoesNotRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g.calls[0] != image.StartExport {
-		t.Errorf("calls %q", g.calls)
+	defer release(g)
+	if len(g.calls) != 2 {
+		t.Errorf("%d functions are to be called, want the start function and _start", len(g.calls))
+	}
+}
+
+// A guest that recurses for ever traps with no more memory than its stack has.
+func TestStack(t *testing.T) {
+	img := imageOf(t, testModule(t, "traps"))
+	p := &config.Process{Module: config.Module{Export: "overflow"}, Args: []string{"x"}, Preopens: []config.Preopen{}}
+	g, err := Load(context.Background(), p, img, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release(g)
+	stack, err := newStack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(stack)
+	if !useStack(g.module.ExportedFunction("overflow"), stack) {
+		t.Error("this version of wazero keeps its stack elsewhere")
+	}
+	var before, after unix.Rusage
+	unix.Getrusage(unix.RUSAGE_SELF, &before)
+	_, err = g.calls[0].Call(context.Background())
+	unix.Getrusage(unix.RUSAGE_SELF, &after)
+	if err == nil || !strings.Contains(err.Error(), "stack overflow") {
+		t.Errorf("error %v", err)
+	}
+	if grown := (after.Maxrss - before.Maxrss) << 10; grown > stackSize+4<<20 {
+		t.Errorf("overflowing a stack of %d bytes took %d", stackSize, grown)
 	}
 }
 
@@ -191,5 +223,33 @@ func TestCompileRefuses(t *testing.T) {
 			}
 			contains(t, "the error", err.Error(), tt.want)
 		})
+	}
+}
+
+// catching throws an exception and catches it, which wat2wasm cannot yet
+// assemble:
+//
+//	(module (tag $t) (func (export "_start")
+//	  (block (try_table (catch_all 0) (throw $t)) unreachable)))
+const catching = "\x00asm\x01\x00\x00\x00" +
+	"\x01\x04\x01\x60\x00\x00" + "\x03\x02\x01\x00" + "\x0d\x03\x01\x00\x00" +
+	"\x07\x0a\x01\x06_start\x00\x00" +
+	"\x0a\x10\x01\x0e\x00\x02\x40\x1f\x40\x01\x02\x00\x08\x00\x0b\x00\x0b\x0b"
+
+func TestExceptions(t *testing.T) {
+	if r := runGuest(t, []byte(catching), guestJob{}); r.status != 0 || r.err != "" {
+		t.Errorf("%+v", r)
+	}
+	for bin, want := range map[string]bool{
+		catching:                         true,
+		string(testModule(t, "traps")):   false,
+		string(testModule(t, "source")):  false, // it has a source map
+		string(testModule(t, "noentry")): false,
+		"\x00asm\x01\x00\x00\x00":        false,
+	} {
+		h, _, err := image.Read(imageOf(t, []byte(bin)))
+		if err != nil || h.Has(image.Catches) != want {
+			t.Errorf("a module of %d bytes: catches is %v, want %v (%v)", len(bin), !want, want, err)
+		}
 	}
 }

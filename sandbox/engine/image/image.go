@@ -70,6 +70,8 @@ const (
 	HasMemory
 	// HasStart: the module has a start function, exported as StartExport.
 	HasStart
+	// Catches: the module catches exceptions.
+	Catches
 )
 
 // StartExport is the name under which a skeleton exports the module's start
