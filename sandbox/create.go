@@ -258,10 +258,12 @@ func (c *Container) spawn(spec *fork.Spec, p *config.Process, io Stdio) (_ *Proc
 	if p.Terminal {
 		spec.Terminal = config.FDStdin
 	}
-	// Nothing here is the guest's, whose own environment travels as data.
-	// A collection costs half a megabyte that never comes back, and the host
-	// functions leave next to nothing behind: so none before the heap is large.
-	spec.Env = []string{config.RoleEnv + "=" + config.RoleSandbox, "GOMAXPROCS=2", "GOGC=off", "GOMEMLIMIT=32MiB"}
+	limit, err := c.cgroup.MemoryLimit()
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	spec.Env = environment(limit)
 	child, err := c.bear(spec)
 	if err != nil {
 		conn.Close()

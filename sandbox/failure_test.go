@@ -142,9 +142,9 @@ func TestBadRoot(t *testing.T) {
 
 func TestMemoryTooSmall(t *testing.T) {
 	b := newBox(t, "true")
-	limit := int64(1 << 20)
+	limit := int64(4 << 20)
 	b.config.Cgroup.Resources.Memory = &specs.LinuxMemory{Limit: &limit}
-	b.fails("a memory limit of 1024 KiB is too little")
+	b.fails("a memory limit of 4096 KiB is too little")
 	// The guest itself wants more than there is.
 	b = newBox(t, "true")
 	limit = 16 << 20
