@@ -210,9 +210,7 @@ func loop(index, params int) []byte {
 
 func functionType(params string, result bool) []byte {
 	b := append([]byte{0x60}, uleb(len(params))...)
-	for _, t := range valueTypes(params) {
-		b = append(b, t)
-	}
+	b = append(b, valueTypes(params)...)
 	if result {
 		return append(b, 1, api.ValueTypeI32)
 	}
