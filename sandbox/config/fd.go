@@ -3,6 +3,8 @@
 
 package config
 
+import "containerd-shim-wazero/sandbox/role"
+
 // Descriptors of a sandbox process when it is executed. 0 and 1 are /dev/null
 // and 2 is a pipe to the shim's log: what the Go runtime prints of its own must
 // never reach the guest's stdio.
@@ -17,14 +19,9 @@ const (
 	FDControl = 6
 )
 
-// RoleEnv names the one variable in a re-executed process's environment that
-// says which part it plays; its argv belongs to the guest.
-const RoleEnv = "WAZERO_SHIM_ROLE"
-
-// Values of RoleEnv.
+// Names of package role.
 const (
-	RoleSandbox = "sandbox"
-	RoleCompile = "compile"
-	// RoleHold keeps a systemd scope alive until its first process is born.
-	RoleHold = "hold"
+	RoleEnv     = role.Env
+	RoleSandbox = role.Sandbox
+	RoleCompile = role.Compile
 )

@@ -70,3 +70,12 @@ func Parse(args []string) (*Invocation, error) {
 	}
 	return inv, nil
 }
+
+// Exit ends the process. containerd reads what is on stderr as the reason.
+func Exit(err error) {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "containerd-shim-wazero-v1: %v\n", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}

@@ -5,6 +5,7 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,10 +20,13 @@ import (
 // killed is the status of an init whose end nobody saw: it died with its shim.
 const killed = 128 + uint32(unix.SIGKILL)
 
+// ErrLeft says that a sandbox may be left.
+var ErrLeft = errors.New("a sandbox may be left")
+
 // Delete clears away what a shim left of the container, and answers on stdout
 // how init ended. It runs after every ordinary Delete too, then with nothing to
-// do, and never touches other members of the group. remove ends what the
-// bundle's sandbox record names.
+// do, and never touches other members of the group. remove ends what a dead
+// shim's sandbox has left; without it that is ErrLeft, and nothing is changed.
 func Delete(ctx context.Context, inv *Invocation, remove func(ctx context.Context, bundle string) error, stdout io.Writer) error {
 	bundle := inv.Bundle
 	if bundle == "" {
@@ -30,6 +34,13 @@ func Delete(ctx context.Context, inv *Invocation, remove func(ctx context.Contex
 		if bundle, err = os.Getwd(); err != nil {
 			return fmt.Errorf("find the bundle: %w", err)
 		}
+	}
+	r, rerr := record.Load(bundle)
+	if rerr == nil && r.Removed {
+		return answerDelete(stdout, r)
+	}
+	if remove == nil {
+		return ErrLeft
 	}
 	err := remove(ctx, bundle)
 	if uerr := rootfs.Unmount(bundle); err == nil {
@@ -39,10 +50,13 @@ func Delete(ctx context.Context, inv *Invocation, remove func(ctx context.Contex
 	if err != nil {
 		return err
 	}
-	r, rerr := record.Load(bundle)
 	if rerr != nil || !r.Exited {
 		r.Status, r.Time = killed, time.Now()
 	}
-	_, err = stdout.Write(deleteResponse(r))
+	return answerDelete(stdout, r)
+}
+
+func answerDelete(stdout io.Writer, r record.Record) error {
+	_, err := stdout.Write(deleteResponse(r))
 	return err
 }

@@ -11,7 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -37,7 +37,7 @@ var groupAnnotations = [...]string{
 // group returns the container's group by its bundle, or its own id. A bundle
 // without a readable spec is a group of its own: Create says what is wrong.
 func group(bundle, id string) string {
-	f, err := os.Open(filepath.Join(bundle, "config.json"))
+	f, err := os.Open(path.Join(bundle, "config.json"))
 	if err != nil {
 		return id
 	}
@@ -63,23 +63,23 @@ func socketPath(dir, address, namespace, group string) (string, error) {
 		dir = defaultSocketDir
 	}
 	sum := sha256.Sum256([]byte("wazero\x00" + address + "\x00" + namespace + "\x00" + group))
-	path := filepath.Join(dir, hex.EncodeToString(sum[:16]))
-	if max := len(unix.RawSockaddrUnix{}.Path) - 1; len(path) > max {
-		return "", fmt.Errorf("the socket path %s is longer than %d bytes: choose a shorter socket_dir", path, max)
+	name := path.Join(dir, hex.EncodeToString(sum[:16]))
+	if max := len(unix.RawSockaddrUnix{}.Path) - 1; len(name) > max {
+		return "", fmt.Errorf("the socket path %s is longer than %d bytes: choose a shorter socket_dir", name, max)
 	}
-	return path, nil
+	return name, nil
 }
 
 // listen binds the group's socket and returns the listening descriptor, or nil
 // when a shim already answers there.
-func listen(path string) (*os.File, error) {
-	dir := filepath.Dir(path)
+func listen(socket string) (*os.File, error) {
+	dir := path.Dir(socket)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	// Without a leftover the first bind succeeds. With one, a lock makes sure
 	// that nobody unlinks a socket that another `start` has just bound.
-	f, err := bind(path)
+	f, err := bind(socket)
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return f, err
 	}
@@ -92,63 +92,63 @@ func listen(path string) (*os.File, error) {
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
 	for range 3 {
-		if answers(path) {
+		if answers(socket) {
 			return nil, nil
 		}
-		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		if err := os.Remove(socket); err != nil && !os.IsNotExist(err) {
 			return nil, err
 		}
-		if f, err = bind(path); !errors.Is(err, unix.EADDRINUSE) {
+		if f, err = bind(socket); !errors.Is(err, unix.EADDRINUSE) {
 			return f, err
 		}
 	}
 	return nil, err
 }
 
-func bind(path string) (*os.File, error) {
+func bind(socket string) (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), path)
+	f := os.NewFile(uintptr(fd), socket)
 	// The folder is root's own (0700); the umask keeps others off the socket
 	// also in one that is not.
 	old := unix.Umask(0o177)
-	err = unix.Bind(fd, &unix.SockaddrUnix{Name: path})
+	err = unix.Bind(fd, &unix.SockaddrUnix{Name: socket})
 	unix.Umask(old)
 	if err == nil {
 		err = unix.Listen(fd, 4096)
 	}
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("bind %s: %w", path, err)
+		return nil, fmt.Errorf("bind %s: %w", socket, err)
 	}
 	return f, nil
 }
 
 // answers reports whether somebody listens on the socket.
-func answers(path string) bool {
+func answers(socket string) bool {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return false
 	}
 	defer unix.Close(fd)
-	err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+	err = unix.Connect(fd, &unix.SockaddrUnix{Name: socket})
 	return err == nil || errors.Is(err, unix.EAGAIN) // a full backlog has a listener
 }
 
 // removeDeadSocket unlinks the socket that the bundle names, unless it answers.
 func removeDeadSocket(bundle string) {
-	data, err := os.ReadFile(filepath.Join(bundle, addressFile))
+	data, err := os.ReadFile(path.Join(bundle, addressFile))
 	if err != nil {
 		return
 	}
-	path, ok := strings.CutPrefix(string(data), unixScheme)
+	socket, ok := strings.CutPrefix(string(data), unixScheme)
 	if !ok {
 		return
 	}
 	var st unix.Stat_t
-	if unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK && !answers(path) {
-		_ = os.Remove(path)
+	if unix.Lstat(socket, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK && !answers(socket) {
+		_ = os.Remove(socket)
 	}
 }

@@ -129,6 +129,17 @@ func TestDelete(t *testing.T) {
 	if resp := deleteAnswer(t, bundle); resp.ExitStatus != 3 || resp.Pid != 12 {
 		t.Errorf("exited: %v", resp)
 	}
+	inv := &Invocation{ID: "c1", Namespace: "ns", Bundle: bundle}
+	var out bytes.Buffer
+	if err := Delete(t.Context(), inv, nil, &out); err != ErrLeft || out.Len() != 0 {
+		t.Errorf("a sandbox is left: %q, %v", out.Bytes(), err)
+	}
+	if err := record.Save(bundle, record.Record{Pid: 12, Exited: true, Status: 3, Removed: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Delete(t.Context(), inv, nil, &out); err != nil || out.Len() == 0 {
+		t.Errorf("nothing is left: %q, %v", out.Bytes(), err)
+	}
 }
 
 // A dead shim's socket goes, a living one's stays, and a file that is no socket too.

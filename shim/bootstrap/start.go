@@ -7,9 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"path"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -56,7 +55,7 @@ func Start(inv *Invocation, stdin *os.File, stdout io.Writer) error {
 			return fmt.Errorf("start the shim process: %w", err)
 		}
 	}
-	if err := record.WriteFile(filepath.Join(bundle, addressFile), []byte(address)); err != nil {
+	if err := record.WriteFile(path.Join(bundle, addressFile), []byte(address)); err != nil {
 		return err
 	}
 	_, err = stdout.Write(req.answer(address))
@@ -114,31 +113,36 @@ func environment(inv *Invocation) []string {
 }
 
 // joinCgroup moves the shim process into the cgroup of runc's option
-// ShimCgroup, which exists: in every v1 hierarchy that has it, or the v2 one.
-func joinCgroup(path string, pid int) error {
-	if path == "" {
+// ShimCgroup, which exists: in every v1 hierarchy that has it, or in the v2 one.
+func joinCgroup(group string, pid int) error {
+	if group == "" {
 		return nil
 	}
-	path = filepath.Join("/", path)
+	const mount = "/sys/fs/cgroup"
+	roots := []string{mount}
+	controllers, err := os.ReadDir(mount)
+	if err != nil {
+		return fmt.Errorf("join the shim's cgroup: %w", err)
+	}
+	for _, c := range controllers {
+		roots = append(roots, path.Join(mount, c.Name()))
+	}
 	var joined bool
-	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*"} {
-		files, err := filepath.Glob(filepath.Join(root, escapeGlob(path), "cgroup.procs"))
+	for _, root := range roots {
+		procs := path.Join(root, path.Join("/", group), "cgroup.procs")
+		f, err := os.OpenFile(procs, os.O_WRONLY, 0)
 		if err != nil {
-			return err
+			continue
 		}
-		for _, file := range files {
-			if err := os.WriteFile(file, []byte(strconv.Itoa(pid)), 0); err != nil {
-				return fmt.Errorf("join the shim's cgroup: %w", err)
-			}
-			joined = true
+		_, err = f.WriteString(strconv.Itoa(pid))
+		f.Close()
+		if err != nil {
+			return fmt.Errorf("join the shim's cgroup: %w", err)
 		}
+		joined = true
 	}
 	if !joined {
-		return fmt.Errorf("the shim's cgroup %s does not exist", path)
+		return fmt.Errorf("the shim's cgroup %s does not exist", group)
 	}
 	return nil
 }
-
-var globEscapes = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
-
-func escapeGlob(s string) string { return globEscapes.Replace(s) }

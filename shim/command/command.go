@@ -12,28 +12,25 @@ import (
 
 	"containerd-shim-wazero/sandbox"
 	"containerd-shim-wazero/sandbox/compile"
-	"containerd-shim-wazero/sandbox/config"
+	"containerd-shim-wazero/sandbox/role"
 	"containerd-shim-wazero/sandbox/stage"
 	"containerd-shim-wazero/shim"
 	"containerd-shim-wazero/shim/bootstrap"
+	_ "containerd-shim-wazero/shim/early" // start and delete
 	"containerd-shim-wazero/shim/version"
 )
 
 // Main runs the process's part and exits.
 func Main() {
-	switch os.Getenv(config.RoleEnv) {
-	case config.RoleSandbox:
+	switch os.Getenv(role.Env) {
+	case role.Sandbox:
 		stage.Main()
 		return
-	case config.RoleCompile:
+	case role.Compile:
 		compile.Main()
 		return
 	}
-	if err := run(os.Args[1:]); err != nil {
-		// containerd reads stderr as the reason.
-		fmt.Fprintf(os.Stderr, "containerd-shim-wazero-v1: %v\n", err)
-		os.Exit(1)
-	}
+	bootstrap.Exit(run(os.Args[1:]))
 }
 
 func run(args []string) error {
@@ -47,8 +44,6 @@ func run(args []string) error {
 		return nil
 	case inv.Info:
 		return shim.Info(os.Stdin, os.Stdout)
-	case inv.Action == "start":
-		return bootstrap.Start(inv, os.Stdin, os.Stdout)
 	case inv.Action == "delete":
 		return bootstrap.Delete(context.Background(), inv, sandbox.Remove, os.Stdout)
 	default:

@@ -9,7 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
+	"path"
 	"time"
 )
 
@@ -24,6 +24,8 @@ type Record struct {
 	Exited bool      `json:"exited"`
 	Status uint32    `json:"status"`
 	Time   time.Time `json:"time"`
+	// Removed says that the shim has left nothing of the container.
+	Removed bool `json:"removed"`
 }
 
 // Save writes the record by rename, so that a reader finds a whole one.
@@ -32,13 +34,13 @@ func Save(bundle string, r Record) error {
 	if err != nil {
 		return fmt.Errorf("encode the record of %s: %w", bundle, err)
 	}
-	return WriteFile(filepath.Join(bundle, file), data)
+	return WriteFile(path.Join(bundle, file), data)
 }
 
 // Load reads the record; a missing one wraps fs.ErrNotExist.
 func Load(bundle string) (Record, error) {
 	var r Record
-	data, err := os.ReadFile(filepath.Join(bundle, file))
+	data, err := os.ReadFile(path.Join(bundle, file))
 	if err != nil {
 		return r, err
 	}
@@ -48,13 +50,13 @@ func Load(bundle string) (Record, error) {
 	return r, nil
 }
 
-// WriteFile replaces path by rename. The caller is its only writer.
-func WriteFile(path string, data []byte) error {
-	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path))
+// WriteFile replaces a file by rename. The caller is its only writer.
+func WriteFile(name string, data []byte) error {
+	tmp := path.Join(path.Dir(name), "."+path.Base(name))
 	if err := os.WriteFile(tmp, data, 0o600); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, path); err != nil {
+	if err := os.Rename(tmp, name); err != nil {
 		_ = os.Remove(tmp)
 		return err
 	}

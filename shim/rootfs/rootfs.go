@@ -7,7 +7,7 @@ package rootfs
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
+	"path"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,24 +16,24 @@ import (
 const maxLayers = 64
 
 // Path of a bundle's root file system, where the shim mounts it.
-func Path(bundle string) string { return filepath.Join(bundle, "rootfs") }
+func Path(bundle string) string { return path.Join(bundle, "rootfs") }
 
 // Unmount unmounts whatever is on Path, with all below it. Nothing mounted is
 // no error.
 func Unmount(bundle string) error {
-	path := Path(bundle)
+	target := Path(bundle)
 	for range maxLayers {
-		err := unix.Unmount(path, unix.UMOUNT_NOFOLLOW)
+		err := unix.Unmount(target, unix.UMOUNT_NOFOLLOW)
 		if errors.Is(err, unix.EBUSY) {
 			// Mounts below it, or a process that is still on its way out.
-			err = unix.Unmount(path, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH)
+			err = unix.Unmount(target, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH)
 		}
 		switch {
 		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
 			return nil // no mount point
 		case err != nil:
-			return fmt.Errorf("unmount %s: %w", path, err)
+			return fmt.Errorf("unmount %s: %w", target, err)
 		}
 	}
-	return fmt.Errorf("unmount %s: more than %d mounts: %w", path, maxLayers, unix.ELOOP)
+	return fmt.Errorf("unmount %s: more than %d mounts: %w", target, maxLayers, unix.ELOOP)
 }

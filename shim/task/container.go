@@ -108,6 +108,13 @@ func (c *Container) find(exec string) (*process, error) {
 
 func (c *Container) publish(topic string, event proto.Message) { c.events.Publish(topic, event) }
 
+// save keeps what is known of init in the bundle.
+func (c *Container) save(r record.Record) {
+	if err := record.Save(c.bundle, r); err != nil {
+		log.L.WithError(err).Errorf("keep the exit status of %s", c.init.name)
+	}
+}
+
 // watch waits for the process's exit, and makes it known.
 func (c *Container) watch(p *process) {
 	<-p.proc.Done()
@@ -124,10 +131,7 @@ func (c *Container) watch(p *process) {
 	p.status, p.exitedAt = p.proc.Exit()
 	if p == c.init {
 		// In the bundle before anybody hears of it: the shim may die at any time.
-		err := record.Save(c.bundle, record.Record{Pid: p.pid, Exited: true, Status: p.status, Time: p.exitedAt})
-		if err != nil {
-			log.L.WithError(err).Errorf("keep the exit status of %s", p.name)
-		}
+		c.save(record.Record{Pid: p.pid, Exited: true, Status: p.status, Time: p.exitedAt})
 	}
 	p.state = Stopped
 	if oom && !c.oom {
@@ -323,6 +327,7 @@ func (c *Container) Delete(ctx context.Context, execID string) (Status, error) {
 	status := c.status(p)
 	p.state = Deleted
 	if p == c.init {
+		c.save(record.Record{Pid: p.pid, Exited: true, Status: p.status, Time: p.exitedAt, Removed: true})
 		c.publish("/tasks/delete", &events.TaskDelete{
 			ContainerID: c.id, ID: c.id, Pid: uint32(p.pid), ExitStatus: p.status, ExitedAt: timestamppb.New(p.exitedAt),
 		})
