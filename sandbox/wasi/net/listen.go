@@ -91,7 +91,7 @@ func (n *Network) bound(addr netip.Addr, port uint16, kind descriptor.Kind) (*So
 	if errno != 0 {
 		return nil, errno
 	}
-	s.bound, s.served = netip.AddrPortFrom(addr, port), true
+	s.bound, s.served, s.unseen = netip.AddrPortFrom(addr, port), true, true
 	if errno := s.prepare(); errno != 0 {
 		s.Close()
 		return nil, errno

@@ -27,6 +27,9 @@ type Socket struct {
 	family Family
 	kind   descriptor.Kind
 	flags  descriptor.Flags
+	// unseen says that the guest found the socket open and has not looked at its
+	// flags: see Flags.
+	unseen bool
 	// bound is the address that was asked for in Bind.
 	bound netip.AddrPort
 	// served says that a listen rule grants receiving from anyone.
@@ -50,12 +53,24 @@ func (s *Socket) PollFD() int { return s.fd }
 func (s *Socket) Close() Errno { return closeFD(s.fd) }
 
 // Flags are the flags that the guest set.
-func (s *Socket) Flags() descriptor.Flags { return s.flags }
+//
+// A socket that the guest found open blocks, as a plain server in C or Rust
+// expects, until the guest asks for its flags; it then learns that the socket is
+// nonblocking, and so it is from then on. For Go asks, once, and decides by the
+// answer whether it waits for the socket with all its goroutines or stops them
+// all in one accept; the others do not ask, or ask in order to set the flag.
+func (s *Socket) Flags() descriptor.Flags {
+	if s.unseen {
+		s.unseen = false
+		s.flags |= descriptor.Nonblock
+	}
+	return s.flags
+}
 
 // SetFlags sets Nonblock; a socket has no other flags, and as for fcntl(2) the
 // others change nothing.
 func (s *Socket) SetFlags(f descriptor.Flags) Errno {
-	s.flags = f & descriptor.Nonblock
+	s.flags, s.unseen = f&descriptor.Nonblock, false
 	return 0
 }
 

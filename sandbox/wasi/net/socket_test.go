@@ -420,6 +420,29 @@ func TestListenerTakesBothFamilies(t *testing.T) {
 	}
 }
 
+// A socket that is found open blocks until its flags are looked at or set.
+func TestListenerFlags(t *testing.T) {
+	n, _ := granted(t, "none", "none")
+	rules, _ := policy.ParseListen("tcp:0,udp:0")
+	listeners, err := n.Listen(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, set := listeners[0], listeners[1]
+	defer seen.Close()
+	defer set.Close()
+	if seen.Flags() != descriptor.Nonblock || seen.Flags() != descriptor.Nonblock {
+		t.Error("not nonblocking when looked at")
+	}
+	if _, errno := seen.Accept(0); errno != syscall.EAGAIN {
+		t.Errorf("accept: %v", errno)
+	}
+	ok(t, set.SetFlags(0))
+	if set.Flags() != 0 {
+		t.Error("nonblocking after it was set to block")
+	}
+}
+
 func TestStat(t *testing.T) {
 	var st descriptor.Stat
 	ok(t, open(t, free(), IPv4, datagram).Stat(&st))
