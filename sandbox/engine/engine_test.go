@@ -203,7 +203,7 @@ func TestCompileRefuses(t *testing.T) {
 		{"component", []byte("\x00asm\x0d\x00\x01\x00"), "components are not yet run"},
 		{"elf", []byte("\x7fELF\x02\x01\x01\x00"), "is a Linux program"},
 		{"script", []byte("#!/bin/sh\n"), "is a Linux program"},
-		{"other", []byte("PK\x03\x04........"), "is not a WebAssembly module"},
+		{"other", []byte("PK\x03\x04........"), "is not a WebAssembly binary"},
 		{"version", []byte("\x00asm\x02\x00\x00\x00"), "version"},
 		{"header", hello[:6], "is truncated"},
 		{"truncated", hello[:len(hello)-70], "is not a valid module: "},

@@ -17,7 +17,7 @@ var (
 	errELF       = errors.New("is a Linux program: this runtime runs WebAssembly modules")
 	errVersion   = errors.New("has a version of the WebAssembly binary format that is not known")
 	errTruncated = errors.New("is truncated: it ends before the first section")
-	errForeign   = errors.New("is not a WebAssembly module")
+	errForeign   = errors.New("is not a WebAssembly binary")
 )
 
 // HeadSize is how many bytes Check looks at.
