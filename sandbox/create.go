@@ -54,7 +54,6 @@ func Create(ctx context.Context, c *config.Container, io Stdio, o Options) (_ *C
 		return nil, nil, err
 	}
 	k.init = p
-	k.cgroup.Born()
 	if err := p.introduce(ctx, setup, trees, &c.Process, filter); err != nil {
 		return nil, nil, err
 	}

@@ -15,7 +15,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 
@@ -38,17 +37,12 @@ type Manager struct {
 	paths   map[string]string
 	unified bool
 
-	// ooms is the most kills for want of memory that were ever counted.
-	ooms atomic.Uint64
+	// holder keeps a systemd scope, from Create to Destroy.
+	holder atomic.Pointer[holder]
 
-	mu      sync.Mutex
-	limits  *cgroups.Cgroup // what was last set; guarded by mu
-	driver  cgroups.Manager // guarded by mu
-	holder  *holder         // of a systemd scope, until Born; guarded by mu
-	watched *os.File        // of a systemd scope; guarded by mu
-
-	lastMu sync.Mutex
-	last   *cgroups.Stats // the latest counters; guarded by lastMu
+	mu     sync.Mutex
+	limits *cgroups.Cgroup // what was last set; its Resources are guarded by mu
+	driver cgroups.Manager // guarded by mu
 }
 
 // Record is what finds a cgroup again: from a file of the bundle, in the
@@ -166,11 +160,8 @@ func (m *Manager) make() error {
 	if err != nil {
 		return err
 	}
-	m.holder = h
-	if err := m.driver.Apply(h.pid); err != nil {
-		return err
-	}
-	return m.watch()
+	m.holder.Store(h)
+	return m.driver.Apply(h.pid())
 }
 
 // checkEmpty refuses a cgroup in which something already runs: limits, freezes
@@ -187,15 +178,6 @@ func (m *Manager) checkEmpty() error {
 		return fmt.Errorf("cgroup: %s is in use by %d processes, choose another cgroupsPath: %w", m.name(), len(pids), errdefs.ErrAlreadyExists)
 	}
 	return nil
-}
-
-// Born ends what kept a systemd scope alive until its first process: to be
-// called once that process runs.
-func (m *Manager) Born() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.holder.release()
-	m.holder = nil
 }
 
 // Update changes the limits that r names and keeps the others. Where the kernel

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,9 +29,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(config.RoleEnv) == config.RoleHold {
-		Hold()
-	}
 	code := m.Run()
 	for _, parents := range []string{root + "/*/wazero-shim-test", root + "/wazero-shim-test"} {
 		dirs, _ := filepath.Glob(parents)
@@ -129,7 +127,6 @@ func start(t *testing.T, m *Manager, script string) *exec.Cmd {
 	if n, err := ready.Read(make([]byte, 8)); n == 0 {
 		t.Fatalf("the process did not start: %v", err)
 	}
-	m.Born()
 	return cmd
 }
 
@@ -175,6 +172,7 @@ func TestBornInEveryHierarchy(t *testing.T) {
 				t.Errorf("controller %q: the process is in %q, want %q", controller, got, want)
 			}
 		}
+		// A scope's holder is none of the container's processes.
 		if pids, err := m.Pids(); err != nil || len(pids) != 1 || pids[0] != cmd.Process.Pid {
 			t.Errorf("Pids() = %v, %v, want only %d", pids, err, cmd.Process.Pid)
 		}
@@ -369,28 +367,39 @@ func TestDestroyByRecordAndTwice(t *testing.T) {
 
 func TestOOMKillIsCounted(t *testing.T) {
 	each(t, func(t *testing.T, c config.Cgroup) {
-		m := newCgroup(t, c, &specs.LinuxResources{
+		limits := &specs.LinuxResources{
 			Memory: &specs.LinuxMemory{Limit: ptr[int64](8 << 20), Swap: ptr[int64](8 << 20)},
-		})
+		}
+		if cgroups.IsCgroup2UnifiedMode() {
+			limits.Unified = map[string]string{"memory.oom.group": "1"} // as kubelet has it
+		}
+		m := newCgroup(t, c, limits)
 		if n := m.OOMKills(); n != 0 {
 			t.Fatalf("OOMKills() = %d at first", n)
 		}
 		cmd := start(t, m, `a=x; while :; do a="$a$a"; done`)
 		cmd.Wait()
-		eventually(t, "the kernel's kill is counted", func() bool { return m.OOMKills() > 0 })
-		s, err := m.Stats() // counters outlive the processes
-		if err != nil {
-			t.Fatal(err)
+		// The counters outlive the processes, for as long as somebody may ask.
+		looks := 1
+		if c.Systemd() {
+			looks = 50
 		}
-		switch s := s.(type) {
-		case *stats1.Metrics:
-			if s.MemoryOomControl.GetOomKill() == 0 {
-				t.Error("MemoryOomControl does not count it")
+		for range looks {
+			s, err := m.Stats()
+			if err != nil {
+				t.Fatal(err)
 			}
-		case *stats2.Metrics:
-			if s.MemoryEvents.GetOomKill() == 0 {
-				t.Error("MemoryEvents does not count it")
+			var kills uint64
+			switch s := s.(type) {
+			case *stats1.Metrics:
+				kills = s.MemoryOomControl.GetOomKill()
+			case *stats2.Metrics:
+				kills = s.MemoryEvents.GetOomKill()
 			}
+			if kills == 0 || m.OOMKills() == 0 {
+				t.Fatalf("the counters say %d kills, OOMKills %d", kills, m.OOMKills())
+			}
+			time.Sleep(10 * time.Millisecond) // systemd would have removed the scope meanwhile
 		}
 	})
 }
@@ -513,6 +522,40 @@ func TestLimitsSurviveSystemdsReload(t *testing.T) {
 			t.Errorf("the memory limit is %s", got)
 		}
 	})
+}
+
+// TestHolderIsSmall: it is in every container's account under systemd.
+func TestHolderIsSmall(t *testing.T) {
+	h, err := hold()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := fmt.Sprintf("/proc/%d/", h.pid())
+	eventually(t, "it sleeps", func() bool {
+		stat, err := os.ReadFile(dir + "stat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(stat), ") S ")
+	})
+	rollup, err := os.ReadFile(dir + "smaps_rollup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, _ := strings.Cut(string(rollup), "\nPss:")
+	if pss, err := strconv.Atoi(strings.Fields(line)[0]); err != nil || pss > 64 {
+		t.Errorf("it holds %d kB, %v", pss, err)
+	}
+	fds, err := os.ReadDir(dir + "fd")
+	if err != nil || len(fds) != 0 {
+		t.Errorf("it has %d descriptors, %v", len(fds), err)
+	}
+	h.release()
+	if _, err := os.Stat(dir + "stat"); !os.IsNotExist(err) {
+		t.Errorf("it lives on: %v", err)
+	}
+	var none *holder
+	none.release()
 }
 
 func TestPathsCannotClimb(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -53,11 +54,23 @@ func (m *Manager) Thaw() error {
 // Pids are the container's processes, sub-cgroups included; none when the
 // cgroup is gone.
 func (m *Manager) Pids() ([]int, error) {
-	pids, err := cgroups.GetAllPids(m.procs())
-	if err != nil && !gone(err) {
+	pids, err := m.members()
+	if err != nil {
 		return nil, fmt.Errorf("cgroup: processes of %s: %w", m.name(), err)
 	}
 	return pids, nil
+}
+
+// members are the processes in the cgroup but for the holder of a scope.
+func (m *Manager) members() ([]int, error) {
+	pids, err := cgroups.GetAllPids(m.procs())
+	if gone(err) {
+		return nil, nil
+	}
+	if holder := m.holder.Load().pid(); holder != 0 {
+		pids = slices.DeleteFunc(pids, func(pid int) bool { return pid == holder })
+	}
+	return pids, err
 }
 
 // procs is the directory whose cgroup.procs speaks for the container: on v1 the
@@ -84,8 +97,8 @@ func (m *Manager) kill(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, killPatience)
 	defer cancel()
 	for wait := 50 * time.Microsecond; ; wait = min(2*wait, 20*time.Millisecond) {
-		pids, err := cgroups.GetAllPids(m.procs())
-		if gone(err) || err == nil && len(pids) == 0 {
+		pids, err := m.members()
+		if err == nil && len(pids) == 0 {
 			return nil
 		}
 		if err == nil {
@@ -105,34 +118,38 @@ func (m *Manager) kill(ctx context.Context) error {
 // signal sends SIGKILL to what is in the cgroup now.
 func (m *Manager) signal(pids []int) error {
 	if m.unified {
-		err := write(m.paths[""], "cgroup.kill", "1")
-		if gone(err) {
-			return nil
-		}
-		return err
+		return ignoreGone(m.signalV2(pids))
+	}
+	freezer := m.paths["freezer"]
+	if freezer == "" {
+		kill(pids)
+		return nil
 	}
 	// Frozen, nothing can fork, and no pid of the list can end and be another's
 	// before the signal. It takes effect when they are thawed.
-	freezer := m.paths["freezer"]
-	if freezer != "" {
-		if err := write(freezer, "freezer.state", string(cgroups.Frozen)); err != nil && !gone(err) {
-			return err
-		}
-		var err error
-		if pids, err = cgroups.GetAllPids(m.procs()); err != nil && !gone(err) {
-			return err
-		}
+	if err := write(freezer, "freezer.state", string(cgroups.Frozen)); err != nil {
+		return ignoreGone(err)
 	}
-	for _, pid := range pids {
-		unix.Kill(pid, unix.SIGKILL) // an error means that it is gone
-	}
-	if freezer == "" {
-		return nil
-	}
-	if err := write(freezer, "freezer.state", string(cgroups.Thawed)); err != nil && !gone(err) {
+	pids, err := m.members()
+	kill(pids)
+	return errors.Join(err, ignoreGone(write(freezer, "freezer.state", string(cgroups.Thawed))))
+}
+
+// signalV2 kills frozen processes, too, and thaws for who comes after them.
+func (m *Manager) signalV2(pids []int) error {
+	if m.holder.Load() != nil {
+		kill(pids) // all but the holder
+	} else if err := write(m.paths[""], "cgroup.kill", "1"); err != nil {
 		return err
 	}
-	return nil
+	return write(m.paths[""], "cgroup.freeze", "0")
+}
+
+// kill kills processes; one that cannot be found has ended.
+func kill(pids []int) {
+	for _, pid := range pids {
+		_ = unix.Kill(pid, unix.SIGKILL)
+	}
 }
 
 // Destroy kills what is left in the cgroup and removes it. It succeeds when
@@ -144,12 +161,7 @@ func (m *Manager) Destroy(ctx context.Context) error {
 }
 
 func (m *Manager) destroy(ctx context.Context) error {
-	m.holder.release()
-	m.holder = nil
-	if m.watched != nil {
-		m.watched.Close()
-		m.watched = nil
-	}
+	m.holder.Swap(nil).release()
 	if m.limits.Systemd {
 		return m.stopScope(ctx)
 	}
@@ -200,6 +212,14 @@ func (m *Manager) rmdir() (left []string) {
 // gone reports whether an error says that the cgroup does not exist any more.
 func gone(err error) bool {
 	return errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV)
+}
+
+// ignoreGone is err, or nil if it says that the cgroup does not exist.
+func ignoreGone(err error) error {
+	if gone(err) {
+		return nil
+	}
+	return err
 }
 
 // write writes a value to a file of a cgroup.

@@ -18,13 +18,14 @@ import (
 
 // Stats are the kernel's counters in the form containerd's clients expect: a
 // *stats.Metrics of containerd/cgroups/v3's cgroup1 or cgroup2. They can be had
-// until Destroy, also when no process is left: of a scope that systemd has
-// removed they are the latest that were read.
+// until Destroy, also when no process is left.
 func (m *Manager) Stats() (any, error) {
-	// The drivers' readers take paths alone, so no lock is held while reading.
 	s, err := m.read()
 	if err != nil {
 		return nil, fmt.Errorf("cgroup: counters of %s: %w", m.name(), err)
+	}
+	if m.holder.Load() != nil && s.PidsStats.Current > 0 {
+		s.PidsStats.Current--
 	}
 	if m.unified {
 		return m.metricsV2(s), nil
@@ -32,50 +33,25 @@ func (m *Manager) Stats() (any, error) {
 	return m.metricsV1(s), nil
 }
 
-// read reads the counters.
+// read reads the counters, by a driver of its own: those of limits hold a lock
+// while they write.
 func (m *Manager) read() (*cgroups.Stats, error) {
-	if m.limits.Systemd && !cgroups.PathExists(m.procs()) {
-		return m.latest(nil), nil
-	}
-	r, err := m.reader()
-	if err != nil {
-		return nil, err
-	}
-	s, err := r.GetStats()
-	if err != nil && m.limits.Systemd && !cgroups.PathExists(m.procs()) {
-		return m.latest(nil), nil // removed meanwhile
-	}
-	if err != nil {
-		return nil, err
-	}
-	return m.latest(s), nil
-}
-
-// latest keeps counters, or answers those that were kept.
-func (m *Manager) latest(s *cgroups.Stats) *cgroups.Stats {
-	m.lastMu.Lock()
-	defer m.lastMu.Unlock()
-	if s != nil {
-		m.last = s
-	}
-	if m.last == nil {
-		m.last = cgroups.NewStats()
-	}
-	return m.last
-}
-
-// reader is a driver of its own for reading: those of limits hold a lock while
-// they write.
-func (m *Manager) reader() (cgroups.Manager, error) {
 	c := &cgroups.Cgroup{Resources: &cgroups.Resources{}}
+	var driver cgroups.Manager
+	var err error
 	if m.unified {
-		return fs2.NewManager(c, m.paths[""])
+		driver, err = fs2.NewManager(c, m.paths[""])
+	} else {
+		driver, err = fs.NewManager(c, m.paths)
 	}
-	return fs.NewManager(c, m.paths)
+	if err != nil {
+		return nil, err
+	}
+	return driver.GetStats()
 }
 
 // OOMKills is how many of the container's processes the kernel has killed for
-// want of memory. 0 where there is no memory controller.
+// want of memory. 0 when the cgroup is gone or has no memory controller.
 func (m *Manager) OOMKills() uint64 {
 	count := fs.OOMKillCount
 	dir := m.paths["memory"]
@@ -84,17 +60,9 @@ func (m *Manager) OOMKills() uint64 {
 	}
 	n, err := count(dir)
 	if err != nil {
-		return m.ooms.Load()
+		return 0
 	}
-	for {
-		known := m.ooms.Load()
-		if known >= n {
-			return known
-		}
-		if m.ooms.CompareAndSwap(known, n) {
-			return n
-		}
-	}
+	return n
 }
 
 // MemoryLimit is the container's own limit in bytes as the kernel has it, 0

@@ -39,12 +39,11 @@ func (m *Manager) metricsV1(s *cgroups.Stats) *stats.Metrics {
 			SectorsRecursive:        blkio(s.BlkioStats.SectorsRecursive),
 		},
 	}
-	if m.paths["memory"] != "" {
-		oom := keyed(m.paths["memory"], "memory.oom_control")
+	if oom := keyed(m.paths["memory"], "memory.oom_control"); oom != nil {
 		metrics.MemoryOomControl = &stats.MemoryOomControl{
 			OomKillDisable: oom["oom_kill_disable"],
 			UnderOom:       oom["under_oom"],
-			OomKill:        m.OOMKills(),
+			OomKill:        oom["oom_kill"],
 		}
 	}
 	for size, h := range s.HugetlbStats {

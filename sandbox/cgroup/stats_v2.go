@@ -21,14 +21,15 @@ func (m *Manager) metricsV2(s *cgroups.Stats) *stats.Metrics {
 	if metrics.Pids.Limit == 0 { // "max", which containerd's clients know as the largest number
 		metrics.Pids.Limit = math.MaxUint64
 	}
-	e := keyed(m.paths[""], "memory.events")
-	metrics.MemoryEvents = &stats.MemoryEvents{
-		Low:          e["low"],
-		High:         e["high"],
-		Max:          e["max"],
-		Oom:          e["oom"],
-		OomKill:      m.OOMKills(),
-		OomGroupKill: e["oom_group_kill"],
+	if e := keyed(m.paths[""], "memory.events"); e != nil {
+		metrics.MemoryEvents = &stats.MemoryEvents{
+			Low:          e["low"],
+			High:         e["high"],
+			Max:          e["max"],
+			Oom:          e["oom"],
+			OomKill:      e["oom_kill"],
+			OomGroupKill: e["oom_group_kill"],
+		}
 	}
 	for size, h := range s.HugetlbStats {
 		metrics.Hugetlb = append(metrics.Hugetlb, &stats.HugeTlbStat{
