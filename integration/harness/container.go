@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"google.golang.org/protobuf/types/known/anypb"
 )
 
 // Snapshotter is the one that all nodes use.
@@ -30,7 +31,8 @@ type Container struct {
 	Image   string
 	Runtime string
 	args    []string
-	options any // for the runtime, nil for none
+	options any    // for the runtime, nil for none
+	raw     []byte // in place of the spec
 	opts    []oci.SpecOpts
 	labels  map[string]string
 	streams
@@ -97,6 +99,12 @@ func (c *Container) Spec(change func(*specs.Spec)) *Container {
 		change(s)
 		return nil
 	})
+}
+
+// Raw has these bytes for a config.json, whatever they are.
+func (c *Container) Raw(config []byte) *Container {
+	c.raw = config
+	return c
 }
 
 // Env adds to the environment ("KEY=value").
@@ -195,9 +203,8 @@ func (c *Container) Create() *Task {
 // text; it fails the test unless every text is in it.
 func (c *Container) Refused(texts ...string) string {
 	c.t.Helper()
-	task, err := c.TryCreate()
+	_, err := c.TryCreate()
 	if err == nil {
-		task.Delete()
 		c.t.Errorf("create %s succeeded, want a refusal with %q", c, texts)
 		return ""
 	}
@@ -224,6 +231,7 @@ func (c *Container) TryCreate() (*Task, error) {
 		client.WithRuntime(c.Runtime, c.options),
 		client.WithContainerLabels(c.labels),
 		client.WithNewSpec(spec...),
+		c.replaceSpec,
 	)
 	if err != nil {
 		c.t.Fatalf("container %s: %v", c, err)
@@ -241,6 +249,13 @@ func (c *Container) TryCreate() (*Task, error) {
 func (c *Container) exactly(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 	if len(c.args) > 0 {
 		s.Process.Args = c.args
+	}
+	return nil
+}
+
+func (c *Container) replaceSpec(_ context.Context, _ *client.Client, record *containers.Container) error {
+	if c.raw != nil {
+		record.Spec = &anypb.Any{TypeUrl: record.Spec.GetTypeUrl(), Value: c.raw}
 	}
 	return nil
 }
