@@ -154,7 +154,7 @@ func TestLogs(t *testing.T) {
 	l := &lines{}
 	r, w, err := newLog(l.add)
 	must(t, err)
-	for range 1000 {
+	for range 300 {
 		_, err := fmt.Fprintf(w, "bad\x1b[2J %s\n", strings.Repeat("x", 3000))
 		must(t, err)
 	}

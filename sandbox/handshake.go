@@ -27,6 +27,7 @@ func (p *Process) introduce(ctx context.Context, setup *control.Setup, trees []*
 	defer stop()
 	err := p.talk(ctx, setup, trees, c, filter)
 	if err == nil {
+		p.introduced()
 		return nil
 	}
 	if ctx.Err() != nil {
@@ -35,10 +36,21 @@ func (p *Process) introduce(ctx context.Context, setup *control.Setup, trees []*
 	return err
 }
 
+// introduced leaves the control socket to start, or closes it after a process
+// that has ended in the meantime.
+func (p *Process) introduced() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = p.pidfd != nil
+	if !p.waiting {
+		_ = p.conn.Close()
+	}
+}
+
 func (p *Process) talk(ctx context.Context, setup *control.Setup, trees []*os.File, c *config.Process, filter seccomp.Program) error {
 	if setup != nil {
-		if err := p.conn.Send(control.TypeSetup, setup, trees...); err != nil {
-			return p.explain(err)
+		if err := p.send(control.TypeSetup, setup, trees...); err != nil {
+			return err
 		}
 		if setup.Hooks {
 			if err := p.runCreateHooks(ctx); err != nil {
@@ -54,8 +66,8 @@ func (p *Process) talk(ctx context.Context, setup *control.Setup, trees []*os.Fi
 	msg := control.Process{Process: *c, Filter: filter}
 	msg.Seccomp = nil // the filter is what has become of it
 	msg.Rlimits = withCPUTime(c.Rlimits, c.CPUTimeout)
-	if err := p.conn.Send(control.TypeProcess, msg, p.container.limit.file); err != nil {
-		return p.explain(err)
+	if err := p.send(control.TypeProcess, msg, p.container.limit.file); err != nil {
+		return err
 	}
 	if c.Kind != config.Pause {
 		return p.sendImage(ctx, c)
@@ -101,8 +113,8 @@ func (p *Process) sendLabel(c *config.Process) error {
 		return err
 	}
 	defer proc.Close()
-	if err := p.conn.Send(control.TypeLabel, control.Label{AppArmor: c.AppArmorProfile, SELinux: c.SELinuxLabel}, exe, proc); err != nil {
-		return p.explain(err)
+	if err := p.send(control.TypeLabel, control.Label{AppArmor: c.AppArmorProfile, SELinux: c.SELinuxLabel}, exe, proc); err != nil {
+		return err
 	}
 	return nil
 }
@@ -150,8 +162,8 @@ func (p *Process) tryImage(ctx context.Context, c *config.Process, module *os.Fi
 		return err
 	}
 	defer entry.Close()
-	if err := p.conn.Send(control.TypeImage, nil, entry.Image); err != nil {
-		return p.explain(err)
+	if err := p.send(control.TypeImage, nil, entry.Image); err != nil {
+		return err
 	}
 	err = p.ready()
 	if errors.Is(err, control.ErrDamaged) {
@@ -180,11 +192,29 @@ func (p *Process) receive(want control.Type) (*control.Frame, error) {
 	if f.Type != control.TypeError {
 		return nil, fmt.Errorf("the sandbox sent a control message of type %d in place of %d", f.Type, want)
 	}
+	return nil, decodeError(f)
+}
+
+// send sends a frame. A process that has given up has said why before.
+func (p *Process) send(t control.Type, body any, files ...*os.File) error {
+	err := p.conn.Send(t, body, files...)
+	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	f, rerr := p.receive(control.TypeError)
+	if rerr != nil {
+		return rerr
+	}
+	defer f.Close()
+	return decodeError(f)
+}
+
+func decodeError(f *control.Frame) error {
 	var e control.Error
 	if err := f.Decode(&e); err != nil {
-		return nil, err
+		return err
 	}
-	return nil, e.Err()
+	return e.Err()
 }
 
 // explain says why the control socket has broken: most likely the process has

@@ -43,10 +43,7 @@ func (p *Process) runCreateHooks(ctx context.Context) error {
 			return fmt.Errorf("createContainer %w", err)
 		}
 	}
-	if err := p.conn.Send(control.TypeGoOn, nil); err != nil {
-		return p.explain(err)
-	}
-	return nil
+	return p.send(control.TypeGoOn, nil)
 }
 
 // runInside runs hooks in the namespaces of p. Once p has entered its root their

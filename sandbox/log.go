@@ -16,6 +16,7 @@ import (
 const (
 	maxLine       = 1 << 10 // bytes, the rest of a line is dropped
 	linesPerBurst = 20
+	bytesPerBurst = 1 << 20 // a crash of the Go runtime must not wait for its last words
 	burstInterval = 10 * time.Second
 )
 
@@ -47,18 +48,23 @@ func (l *logReader) run() {
 	defer l.pipe.Close()
 	in := bufio.NewReaderSize(l.pipe, maxLine)
 	var begin time.Time
-	lines := 0
+	lines, bytes := 0, 0
 	for {
 		b, more, err := in.ReadLine()
 		if err != nil {
 			return
 		}
+		bytes += len(b)
 		line := printable(string(b))
 		for more && err == nil {
-			_, more, err = in.ReadLine()
+			b, more, err = in.ReadLine()
+			bytes += len(b)
 		}
-		if now := time.Now(); now.Sub(begin) > burstInterval {
-			begin, lines = now, 0
+		if bytes > bytesPerBurst {
+			time.Sleep(burstInterval)
+		}
+		if now := time.Now(); now.Sub(begin) >= burstInterval {
+			begin, lines, bytes = now, 0, 0
 		}
 		if lines++; lines > linesPerBurst || line == "" {
 			continue

@@ -28,11 +28,14 @@ type Process struct {
 	done      chan struct{}
 	exit      Exit // set before done is closed
 
-	mu    sync.Mutex
-	pidfd *os.File    // nil once reaped; guarded by mu
-	cause unix.Signal // the signal that was asked for when the process was killed; guarded by mu
-	conn  *control.Conn
-	timer *time.Timer // of the timeout; guarded by mu
+	// conn is used by introduce alone, and then by start under mu.
+	conn *control.Conn
+
+	mu      sync.Mutex
+	pidfd   *os.File    // nil once reaped; guarded by mu
+	cause   unix.Signal // the signal that was asked for when the process was killed; guarded by mu
+	timer   *time.Timer // of the timeout; guarded by mu
+	waiting bool        // for its start; guarded by mu
 }
 
 // Exit is how a process ended.
@@ -80,6 +83,9 @@ func (p *Process) reap(pidfd *os.File) {
 	p.pidfd = nil
 	if p.timer != nil {
 		p.timer.Stop()
+	}
+	if p.waiting { // else its last words are still to be read
+		_ = p.conn.Close()
 	}
 	close(p.done)
 }
@@ -217,13 +223,18 @@ func (p *Process) start() error {
 	if p.pidfd == nil {
 		return fmt.Errorf("process %d has ended before its start: %w", p.pid, errdefs.ErrFailedPrecondition)
 	}
+	if !p.waiting {
+		return fmt.Errorf("process %d has been started already: %w", p.pid, errdefs.ErrFailedPrecondition)
+	}
+	p.waiting = false
+	defer p.conn.Close()
 	if p.timeout > 0 {
 		p.timer = time.AfterFunc(p.timeout, p.expire)
 	}
 	if err := p.conn.Send(control.TypeStart, nil); err != nil {
 		return fmt.Errorf("start process %d, which has probably ended: %w", p.pid, errors.Join(err, errdefs.ErrFailedPrecondition))
 	}
-	return p.conn.Close()
+	return nil
 }
 
 // expire ends a process that has used up its time.

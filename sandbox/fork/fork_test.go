@@ -266,8 +266,8 @@ func TestDescriptorsBelow(t *testing.T) {
 func TestStress(t *testing.T) {
 	needRoot(t)
 	rounds := 300
-	if testing.Short() {
-		rounds = 30
+	if raceEnabled { // whose shadow memory takes a second to copy
+		rounds = 10
 	}
 	stop := make(chan struct{})
 	defer close(stop)
