@@ -30,6 +30,9 @@ func Main() {
 		compile.Main()
 		return
 	}
+	if found, err := tool(os.Args[1:]); found {
+		bootstrap.Exit(err)
+	}
 	bootstrap.Exit(run(os.Args[1:]))
 }
 

@@ -1,0 +1,186 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"containerd-shim-wazero/shim/version"
+)
+
+// binary is the name under which containerd looks for the shim.
+const binary = "containerd-shim-wazero-v1"
+
+// containerd reports on each running containerd: its version, and whether it
+// finds the shim on its own PATH.
+func containerd(ctx context.Context) []Finding {
+	var all []Finding
+	for _, d := range running("containerd") {
+		subject := "containerd"
+		all = append(all, containerdVersion(ctx, subject, d.program))
+		if shim := lookPath(d.env["PATH"], binary); shim == "" {
+			all = append(all, Finding{Missing, subject, fmt.Sprintf("process %d does not find %s on its PATH (%s)", d.pid, binary, d.env["PATH"]),
+				"install the shim into one of these folders, for example /usr/local/bin"})
+		} else {
+			all = append(all, fine(subject, "process %d uses %s", d.pid, shim))
+		}
+	}
+	if all == nil {
+		all = append(all, Finding{Missing, "containerd", "is not running", "start it (systemctl start containerd), or run this as root"})
+	}
+	return all
+}
+
+func containerdVersion(ctx context.Context, subject, program string) Finding {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program, "--version").Output()
+	if err != nil {
+		return Finding{Note, subject, fmt.Sprintf("its version cannot be had: %v", err), ""}
+	}
+	return containerdSupported(subject, string(bytes.TrimSpace(out)))
+}
+
+// containerdSupported reads "containerd github.com/containerd/containerd/v2 v2.4.2 revision".
+func containerdSupported(subject, text string) Finding {
+	var major, minor int
+	for _, word := range strings.Fields(text) {
+		if n, _ := fmt.Sscanf(strings.TrimPrefix(word, "v"), "%d.%d", &major, &minor); n == 2 {
+			break
+		}
+	}
+	if major == 0 || major > 1 || minor >= 7 {
+		return fine(subject, "%s", text)
+	}
+	return Finding{Missing, subject, text, "use containerd 1.7 or later"}
+}
+
+// docker asks the Docker Engine, where there is one.
+func docker(ctx context.Context) []Finding {
+	var v struct{ Version string }
+	if err := askDocker(ctx, "/version", &v); err != nil {
+		if os.IsNotExist(err) || strings.Contains(err.Error(), "no such file") {
+			return nil // no Docker on this machine
+		}
+		return []Finding{{Note, "Docker", fmt.Sprintf("does not answer: %v", err), "needed for Docker alone: start it (systemctl start docker)"}}
+	}
+	var info struct {
+		DriverStatus [][2]string
+	}
+	if err := askDocker(ctx, "/info", &info); err != nil {
+		return []Finding{{Note, "Docker", fmt.Sprintf("does not answer: %v", err), ""}}
+	}
+	return dockerStore(v.Version, info.DriverStatus)
+}
+
+// dockerStore tells whether Docker keeps images in containerd.
+func dockerStore(engine string, driver [][2]string) []Finding {
+	for _, s := range driver {
+		if s[0] == "driver-type" && strings.HasPrefix(s[1], "io.containerd.snapshotter") {
+			return []Finding{fine("Docker", "Engine %s; run with --runtime=%s", engine, version.Name)}
+		}
+	}
+	return []Finding{{Note, "Docker", fmt.Sprintf("Engine %s keeps images in its own store, which takes none for wasi/wasm", engine),
+		`set "features": {"containerd-snapshotter": true} in /etc/docker/daemon.json and restart Docker`}}
+}
+
+func askDocker(ctx context.Context, path string, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", "/var/run/docker.sock")
+		},
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://docker"+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", path, resp.Status)
+	}
+	return json.NewDecoder(resp.Body).Decode(answer)
+}
+
+// kubernetes tells whether a handler of containerd's CRI plugin is the shim.
+func kubernetes(context.Context) []Finding {
+	const file = "/etc/containerd/config.toml"
+	data, err := os.ReadFile(file)
+	switch {
+	case os.IsNotExist(err):
+		return nil
+	case err != nil:
+		return []Finding{{Note, "Kubernetes", err.Error(), ""}}
+	case bytes.Contains(data, []byte(version.Name)):
+		return []Finding{fine("Kubernetes", "%s has a handler of the type %s", file, version.Name)}
+	}
+	return []Finding{{Note, "Kubernetes", fmt.Sprintf("%s has no handler of the type %s", file, version.Name),
+		"needed for Kubernetes alone: add a runtime with that runtime_type, and restart containerd"}}
+}
+
+// daemon is a running process.
+type daemon struct {
+	pid     int
+	program string
+	env     map[string]string
+}
+
+// running lists the processes of that name.
+func running(name string) []daemon {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	var all []daemon
+	for _, e := range entries {
+		d := daemon{env: make(map[string]string)}
+		if n, _ := fmt.Sscanf(e.Name(), "%d", &d.pid); n != 1 {
+			continue
+		}
+		dir := filepath.Join("/proc", e.Name())
+		if comm, err := os.ReadFile(filepath.Join(dir, "comm")); err != nil || strings.TrimSpace(string(comm)) != name {
+			continue
+		}
+		env, err := os.ReadFile(filepath.Join(dir, "environ"))
+		if err != nil {
+			continue
+		}
+		for kv := range strings.SplitSeq(string(env), "\x00") {
+			if k, v, ok := strings.Cut(kv, "="); ok {
+				d.env[k] = v
+			}
+		}
+		// Through the link the program is found also in another mount namespace.
+		d.program = filepath.Join(dir, "exe")
+		all = append(all, d)
+	}
+	return all
+}
+
+// lookPath finds an executable in a list of folders.
+func lookPath(list, name string) string {
+	for _, dir := range filepath.SplitList(list) {
+		file := filepath.Join(dir, name)
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return file
+		}
+	}
+	return ""
+}

@@ -1,0 +1,82 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestKernelRelease(t *testing.T) {
+	for release, want := range map[string]Level{
+		"6.1.0-18-amd64": Fine, "5.15.0": Fine, "5.14.21": Missing, "4.19": Missing, "10.0": Fine, "odd": Missing,
+	} {
+		if got := kernelRelease(release); got.Level != want {
+			t.Errorf("%s: %+v", release, got)
+		}
+	}
+}
+
+func TestControllers(t *testing.T) {
+	if got := controllers("2", []string{"cpuset", "cpu", "io", "memory", "pids"}); got[0].Level != Fine {
+		t.Errorf("%+v", got)
+	}
+	if got := controllers("2", []string{"cpu", "pids"}); got[0].Level != Note || !strings.Contains(got[0].Text, "memory") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestContainerdSupported(t *testing.T) {
+	for text, want := range map[string]Level{
+		"containerd github.com/containerd/containerd/v2 v2.4.2 abc": Fine,
+		"containerd github.com/containerd/containerd 1.7.35 abc":    Fine,
+		"containerd github.com/containerd/containerd 1.6.20~ds1":    Missing,
+		"containerd from a tree of one's own":                       Fine,
+	} {
+		if got := containerdSupported("containerd", text); got.Level != want {
+			t.Errorf("%s: %+v", text, got)
+		}
+	}
+}
+
+func TestDockerStore(t *testing.T) {
+	if got := dockerStore("29.1", [][2]string{{"driver-type", "io.containerd.snapshotter.v1"}}); got[0].Level != Fine {
+		t.Errorf("%+v", got)
+	}
+	if got := dockerStore("28.0", [][2]string{{"Backing Filesystem", "extfs"}}); got[0].Level != Note || got[0].Remedy == "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestLookPath(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "b", "prog")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := lookPath(dir+"/a:"+dir+"/b", "prog"); got != file {
+		t.Errorf("%q", got)
+	}
+	if got := lookPath(dir+"/a", "prog"); got != "" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestExamine(t *testing.T) {
+	var out bytes.Buffer
+	if _, err := Examine(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, subject := range []string{"kernel", "cgroups", "seccomp", "containerd", "cache"} {
+		if !strings.Contains(out.String(), subject) {
+			t.Errorf("nothing about %s in\n%s", subject, out.String())
+		}
+	}
+}
