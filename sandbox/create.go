@@ -16,7 +16,6 @@ import (
 	"containerd-shim-wazero/sandbox/config"
 	"containerd-shim-wazero/sandbox/control"
 	"containerd-shim-wazero/sandbox/fork"
-	"containerd-shim-wazero/sandbox/mount"
 	"containerd-shim-wazero/sandbox/privilege"
 	"containerd-shim-wazero/sandbox/seccomp"
 )
@@ -34,7 +33,7 @@ func Create(ctx context.Context, c *config.Container, io Stdio, o Options) (_ *C
 		return nil, nil, err
 	}
 	defer ns.close()
-	setup, trees, err := prepare(c, ns)
+	setup, trees, err := prepare(c, ns, io)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,69 +107,6 @@ func (c *Container) undo(ctx context.Context) {
 	if err := removeRecord(c.config.Bundle); err != nil {
 		c.say(err.Error())
 	}
-}
-
-// prepare opens on the host what the container's mounts take from it.
-func prepare(c *config.Container, ns *namespaces) (_ *control.Setup, trees []*os.File, err error) {
-	s := &control.Setup{
-		Root:          c.Root,
-		Devices:       c.Devices,
-		BindDevices:   ns.user != nil,
-		MaskedPaths:   c.MaskedPaths,
-		ReadonlyPaths: c.ReadonlyPaths,
-		Sysctl:        c.Sysctl,
-		Cwd:           c.Process.Cwd,
-		Loopback:      ns.new&unix.CLONE_NEWNET != 0,
-		Hooks:         hasCreateHooks(c.Hooks),
-	}
-	if ns.own&unix.CLONE_NEWUTS != 0 {
-		s.Hostname, s.Domainname = c.Hostname, c.Domainname
-	}
-	defer func() {
-		if err != nil {
-			closeAll(trees)
-			err = control.Errorf(errdefs.ErrInvalidArgument, "%v", err)
-		}
-	}()
-	root, err := mount.OpenRoot(c.Root)
-	if err != nil {
-		return nil, nil, err
-	}
-	trees = append(trees, root)
-	for i := range c.Mounts {
-		m := &c.Mounts[i]
-		plan := mount.Plan{Mount: *m, Tree: mount.Bind(m)}
-		if plan.Tree {
-			tree, err := openTree(m, c, ns)
-			if err != nil {
-				return nil, trees, err
-			}
-			trees = append(trees, tree)
-		}
-		s.Mounts = append(s.Mounts, plan)
-	}
-	if s.BindDevices {
-		nodes, err := mount.Nodes(c.Devices, c.Namespaces.UIDMappings, c.Namespaces.GIDMappings)
-		if err != nil {
-			return nil, trees, err
-		}
-		trees = append(trees, nodes...)
-	}
-	return s, trees, nil
-}
-
-// openTree opens what m binds, with the user namespace that its id mapping needs.
-func openTree(m *config.Mount, c *config.Container, ns *namespaces) (*os.File, error) {
-	slave := !mount.Shared(c.Root)
-	if m.IDMap == nil || len(m.IDMap.UID)+len(m.IDMap.GID) == 0 {
-		return mount.Tree(m, slave, ns.user)
-	}
-	mapping, err := fork.UserNamespace(m.IDMap.UID, m.IDMap.GID)
-	if err != nil {
-		return nil, fmt.Errorf("the id mapping of the mount on %s: %w", m.Destination, err)
-	}
-	defer mapping.Close()
-	return mount.Tree(m, slave, mapping)
 }
 
 func closeAll(files []*os.File) {

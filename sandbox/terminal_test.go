@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/console"
 	"golang.org/x/sys/unix"
 
+	"containerd-shim-wazero/sandbox/config"
 	"containerd-shim-wazero/sandbox/control"
 	"containerd-shim-wazero/sandbox/fork"
 	"containerd-shim-wazero/sandbox/seccomp"
@@ -22,6 +23,7 @@ func terminalBox(t *testing.T, args ...string) (*box, console.Console) {
 	t.Helper()
 	b := newBox(t, args...)
 	b.config.Process.Terminal = true
+	b.config.Process.User = config.User{UID: 1000, GID: 1000}
 	near, name, err := console.NewPty()
 	must(t, err)
 	far, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0)
@@ -45,9 +47,9 @@ func terminalBox(t *testing.T, args ...string) (*box, console.Console) {
 func TestTerminal(t *testing.T) {
 	for key, status := range map[string]uint32{"\x03": 130, "\x1c": 131} {
 		for _, guest := range []string{"spin", "wait"} {
-			b, terminal := terminalBox(t, "tty", ",", "echo", "up", ",", guest)
+			b, terminal := terminalBox(t, "tty", ",", "append", "/dev/console", "console", ",", "echo", "up", ",", guest)
 			shown := readUntil(t, terminal, "up")
-			if !strings.Contains(shown, "0") || !strings.Contains(shown, "2") {
+			if !strings.Contains(shown, "0") || !strings.Contains(shown, "2") || !strings.Contains(shown, "console") {
 				t.Errorf("the guest does not see a terminal: %q", shown)
 			}
 			_, err := terminal.Write([]byte("\x1a")) // Ctrl-Z

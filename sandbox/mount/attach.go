@@ -155,6 +155,11 @@ func configure(fs int, p *Plan) error {
 			}
 		}
 	}
+	if p.Context != "" {
+		if err := unix.FsconfigSetString(fs, "context", p.Context); err != nil {
+			return fmt.Errorf("SELinux context %q: %w", p.Context, err)
+		}
+	}
 	for option := range strings.SplitSeq(p.Data, ",") {
 		key, value, ok := strings.Cut(option, "=")
 		var err error

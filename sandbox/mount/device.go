@@ -115,7 +115,7 @@ func Nodes(devices []config.Device, uids, gids []specs.LinuxIDMapping) (_ []*os.
 		if err != nil {
 			return nil, err
 		}
-		if err := makeNode(dir, name, mode, d, hostID(d.UID, uids), hostID(d.GID, gids)); err != nil {
+		if err := makeNode(dir, name, mode, d, HostID(d.UID, uids), HostID(d.GID, gids)); err != nil {
 			return nil, fmt.Errorf("device %s: %w", d.Path, err)
 		}
 		fd, err := unix.OpenTree(dir, name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
@@ -127,9 +127,9 @@ func Nodes(devices []config.Device, uids, gids []specs.LinuxIDMapping) (_ []*os.
 	return nodes, nil
 }
 
-// hostID is the host's number of a container's id, the host's 0 where the
+// HostID is the host's number of a container's id, the host's 0 where the
 // mapping does not tell.
-func hostID(id uint32, m []specs.LinuxIDMapping) int {
+func HostID(id uint32, m []specs.LinuxIDMapping) int {
 	for _, e := range m {
 		if id >= e.ContainerID && id-e.ContainerID < e.Size {
 			return int(e.HostID + id - e.ContainerID)

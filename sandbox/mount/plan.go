@@ -23,6 +23,8 @@ type Plan struct {
 	config.Mount
 	// Tree means that a prepared tree is handed over for it.
 	Tree bool
+	// Context is the SELinux context of a new file system, "" for none.
+	Context string
 }
 
 // attributes by mount flag.
