@@ -86,14 +86,9 @@ func (m *Manager) procs() string {
 }
 
 // Kill ends every process of the container, frozen ones too, and returns when
-// none is left.
+// none is left. The cgroup is thawed then. It waits for no lock: a change of
+// limits, or a freeze that takes its time, must not hold it up.
 func (m *Manager) Kill(ctx context.Context) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.kill(ctx)
-}
-
-func (m *Manager) kill(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, killPatience)
 	defer cancel()
 	for wait := 50 * time.Microsecond; ; wait = min(2*wait, 20*time.Millisecond) {
@@ -169,7 +164,7 @@ func (m *Manager) destroy(ctx context.Context) error {
 	if len(left) == 0 {
 		return nil
 	}
-	if err := m.kill(ctx); err != nil {
+	if err := m.Kill(ctx); err != nil {
 		return err
 	}
 	for _, dir := range left {
@@ -190,7 +185,7 @@ func (m *Manager) stopScope(ctx context.Context) error {
 	if !left {
 		return nil
 	}
-	if err := m.kill(ctx); err != nil {
+	if err := m.Kill(ctx); err != nil {
 		return err
 	}
 	if err := m.driver.Destroy(); err != nil {
