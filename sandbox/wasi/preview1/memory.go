@@ -23,20 +23,12 @@ func (f *Front) Bytes(ptr, size uint32) ([]byte, bool) {
 
 // PutUint32 stores a result; false if ptr is outside of memory.
 func (f *Front) PutUint32(ptr, v uint32) bool {
-	b, ok := f.Bytes(ptr, 4)
-	if ok {
-		le.PutUint32(b, v)
-	}
-	return ok
+	return f.mem != nil && f.mem.WriteUint32Le(ptr, v)
 }
 
 // PutUint64 stores a result; false if ptr is outside of memory.
 func (f *Front) PutUint64(ptr uint32, v uint64) bool {
-	b, ok := f.Bytes(ptr, 8)
-	if ok {
-		le.PutUint64(b, v)
-	}
-	return ok
+	return f.mem != nil && f.mem.WriteUint64Le(ptr, v)
 }
 
 // array is count elements of a size at ptr.
