@@ -89,7 +89,6 @@ var unconditional = [...]call{
 	{name: "sched_yield", nr: unix.SYS_SCHED_YIELD, vital: true},
 	{name: "madvise", nr: unix.SYS_MADVISE, vital: true},
 	{name: "munmap", nr: unix.SYS_MUNMAP, vital: true},
-	{name: "mincore", nr: unix.SYS_MINCORE},
 	{name: "rt_sigaction", nr: unix.SYS_RT_SIGACTION, vital: true},
 	{name: "rt_sigprocmask", nr: unix.SYS_RT_SIGPROCMASK, vital: true},
 	{name: "rt_sigreturn", nr: unix.SYS_RT_SIGRETURN, vital: true},
@@ -117,7 +116,6 @@ var unconditional = [...]call{
 	{name: "openat2", nr: unix.SYS_OPENAT2},
 	{name: "fstat", nr: unix.SYS_FSTAT},
 	{name: "newfstatat", nr: sysNewfstatat},
-	{name: "statx", nr: unix.SYS_STATX},
 	{name: "lseek", nr: unix.SYS_LSEEK},
 	{name: "getdents64", nr: unix.SYS_GETDENTS64},
 	{name: "readlinkat", nr: unix.SYS_READLINKAT},
@@ -133,16 +131,12 @@ var unconditional = [...]call{
 	{name: "fdatasync", nr: unix.SYS_FDATASYNC},
 	{name: "utimensat", nr: unix.SYS_UTIMENSAT},
 	{name: "fchdir", nr: unix.SYS_FCHDIR},
-	{name: "dup3", nr: unix.SYS_DUP3},
-	{name: "pipe2", nr: unix.SYS_PIPE2},
 	// Sockets.
 	{name: "bind", nr: unix.SYS_BIND},
 	{name: "connect", nr: unix.SYS_CONNECT},
 	{name: "listen", nr: unix.SYS_LISTEN},
 	{name: "accept4", nr: unix.SYS_ACCEPT4},
 	{name: "shutdown", nr: unix.SYS_SHUTDOWN},
-	{name: "sendto", nr: unix.SYS_SENDTO},
-	{name: "recvfrom", nr: unix.SYS_RECVFROM},
 	{name: "sendmsg", nr: unix.SYS_SENDMSG},
 	{name: "recvmsg", nr: unix.SYS_RECVMSG},
 	{name: "getsockname", nr: unix.SYS_GETSOCKNAME},
@@ -151,7 +145,6 @@ var unconditional = [...]call{
 	// Readiness, clocks, random.
 	{name: "ppoll", nr: unix.SYS_PPOLL},
 	{name: "clock_getres", nr: unix.SYS_CLOCK_GETRES},
-	{name: "clock_nanosleep", nr: unix.SYS_CLOCK_NANOSLEEP},
 	{name: "getrandom", nr: unix.SYS_GETRANDOM},
 }
 
