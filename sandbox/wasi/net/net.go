@@ -10,11 +10,7 @@
 // No operation raises SIGPIPE, and those of a guest's steady state allocate
 // nothing.
 //
-// System calls: socket, bind, connect, listen, accept4, recvmsg, sendmsg,
-// shutdown, getsockname, getpeername, getsockopt, setsockopt, close, fstat,
-// ppoll; for Unix sockets also openat, newfstatat, fchdir. Sockets are of
-// families AF_INET, AF_INET6 and AF_UNIX and of types SOCK_STREAM and
-// SOCK_DGRAM. Package resolve adds openat2, read and getrandom.
+// What it needs of the kernel is in [Syscalls].
 package net
 
 import (
@@ -34,6 +30,16 @@ type Errno = descriptor.Errno
 
 // Family is a family of addresses, with the kernel's numbers.
 type Family uint8
+
+// Syscalls are the system calls by which this package and package resolve serve
+// a guest. Sockets are of families AF_INET, AF_INET6 and AF_UNIX, of types
+// SOCK_STREAM and SOCK_DGRAM, and of protocol 0.
+var Syscalls = []string{
+	"socket", "bind", "connect", "listen", "accept4", "recvmsg", "sendmsg", "shutdown",
+	"getsockname", "getpeername", "getsockopt", "setsockopt", "close", "fstat", "ppoll",
+	"openat", "newfstatat", "fchdir", // for Unix sockets
+	"openat2", "read", "getrandom", // for name look-up
+}
 
 // The families that a guest can use.
 const (

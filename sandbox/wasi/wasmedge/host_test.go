@@ -180,6 +180,20 @@ func (p *process) line(t testing.TB) string {
 	return strings.TrimSuffix(s, "\n")
 }
 
+// memory is the resident memory of the process in kB.
+func (p *process) memory(t testing.TB) (kB int) {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	if _, err := fmt.Sscan(rest, &kB); err != nil {
+		t.Fatal(err)
+	}
+	return kB
+}
+
 // run runs a guest to its end.
 func run(t testing.TB, h host) (stdout, stderr string, code int) {
 	t.Helper()
