@@ -26,13 +26,22 @@ import (
 	"containerd-shim-wazero/sandbox/engine"
 	"containerd-shim-wazero/sandbox/engine/image"
 	"containerd-shim-wazero/sandbox/privilege"
+	"containerd-shim-wazero/sandbox/role"
 	"containerd-shim-wazero/sandbox/seccomp"
 )
 
+// A sandbox process takes over here, in the middle of the program's
+// initialisation: packages are initialised in the order of their import paths,
+// each as soon as those it imports are done, and this one comes before the
+// shim's libraries for protobuf and grpc, which take more time and memory than
+// all that a sandbox needs. Nothing depends on it: main calls Main, too.
+//
+// Initialisation runs on the main thread, to which the death signal and the
+// name that ps shows belong.
 func init() {
-	if os.Getenv(config.RoleEnv) == config.RoleSandbox {
-		// The death signal and the name that ps shows are the main thread's.
+	if os.Getenv(role.Env) == role.Sandbox {
 		runtime.LockOSThread()
+		Main()
 	}
 }
 
