@@ -77,10 +77,10 @@ func exportName(i int) string { return string([]byte{'f', byte('a' + i)}) }
 func rows() (list []int) {
 	last := make(map[string]int)
 	for i := range table {
-		last[table[i].name] = i
+		last[table[i].Name] = i
 	}
 	for i := range table {
-		if last[table[i].name] == i {
+		if last[table[i].Name] == i {
 			list = append(list, i)
 		}
 	}
@@ -102,7 +102,7 @@ func forwarder() []byte {
 		types = append(types, bytes.Repeat([]byte{0x7f}, table[i].params)...)
 		types = append(types, 1, 0x7f)
 		imports = append(imports, str(preview1.ModuleName)...)
-		imports = append(append(imports, str(table[i].name)...), 0, byte(n))
+		imports = append(append(imports, str(table[i].Name)...), 0, byte(n))
 		funcs = append(funcs, byte(n))
 		exports = append(append(exports, str(exportName(n))...), 0, byte(len(list)+n))
 		body := []byte{0}
@@ -126,7 +126,7 @@ func forwarder() []byte {
 func (r *rig) call(t testing.TB, name string, args ...uint32) Errno {
 	t.Helper()
 	for n, i := range rows() {
-		if table[i].name == name {
+		if table[i].Name == name {
 			return r.callIndex(t, n, args)
 		}
 	}
@@ -142,7 +142,7 @@ func (r *rig) callIndex(t testing.TB, n int, args []uint32) Errno {
 	}
 	res, err := r.fn[n].Call(context.Background(), params...)
 	if err != nil {
-		t.Fatalf("%s%v: %v", table[rows()[n]].name, args, err)
+		t.Fatalf("%s%v: %v", table[rows()[n]].Name, args, err)
 	}
 	return Errno(res[0])
 }
@@ -230,7 +230,7 @@ func TestDescriptorsOfOtherKinds(t *testing.T) {
 	r := newRig(t)
 	for n, i := range rows() {
 		row := table[i]
-		if row.name == "sock_open" || row.name == "sock_open_v2" || row.name == "sock_getaddrinfo" {
+		if row.Name == "sock_open" || row.Name == "sock_open_v2" || row.Name == "sock_getaddrinfo" {
 			continue
 		}
 		// Everything else is in order, as far as it goes.
@@ -244,8 +244,8 @@ func TestDescriptorsOfOtherKinds(t *testing.T) {
 		} {
 			args[0] = fd
 			errno := r.callIndex(t, n, args)
-			if errno != want && !(row.name == "sock_accept_v2" && errno == preview1.ErrnoInval) {
-				t.Errorf("%s(%d): errno %d, want %d", row.name, fd, errno, want)
+			if errno != want && !(row.Name == "sock_accept_v2" && errno == preview1.ErrnoInval) {
+				t.Errorf("%s(%d): errno %d, want %d", row.Name, fd, errno, want)
 			}
 		}
 	}

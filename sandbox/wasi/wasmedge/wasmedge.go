@@ -47,41 +47,54 @@ const (
 // its element.
 type handler func(x *extension, p []uint64) Errno
 
-// table lists the functions with the number of their parameters, all of them 32
-// bits wide. Those which the two generations have with different parameters are
-// there twice.
-var table = []struct {
-	name   string
+// row is one function with the number of its parameters, all of them 32 bits
+// wide.
+type row struct {
+	preview1.Support
 	params int
 	handle handler
-}{
-	{"sock_open", 3, sockOpen},
-	{"sock_bind", 3, sockBind},
-	{"sock_listen", 2, sockListen},
-	{"sock_accept", 2, sockAcceptV1}, // with three it is WASI's own
-	{"sock_connect", 3, sockConnect},
-	{"sock_recv_from", 7, sockRecvFromV1},
-	{"sock_recv_from", 8, sockRecvFrom},
-	{"sock_send_to", 7, sockSendTo},
-	{"sock_getsockopt", 5, sockGetsockopt},
-	{"sock_setsockopt", 5, sockSetsockopt},
-	{"sock_getlocaladdr", 4, sockGetlocaladdrV1},
-	{"sock_getlocaladdr", 3, sockGetlocaladdr},
-	{"sock_getpeeraddr", 4, sockGetpeeraddrV1},
-	{"sock_getpeeraddr", 3, sockGetpeeraddr},
-	{"sock_getaddrinfo", 8, sockGetaddrinfo},
+}
 
-	{"sock_open_v2", 3, sockOpen},
-	{"sock_bind_v2", 3, sockBind},
-	{"sock_listen_v2", 2, sockListen},
-	{"sock_accept_v2", 3, sockAcceptV2},
-	{"sock_connect_v2", 3, sockConnect},
-	{"sock_recv_v2", 6, sockRecvV2},
-	{"sock_recv_from_v2", 8, sockRecvFromV2},
-	{"sock_send_v2", 5, sockSendV2},
-	{"sock_send_to_v2", 7, sockSendTo},
-	{"sock_getlocaladdr_v2", 3, sockGetlocaladdr},
-	{"sock_getpeeraddr_v2", 3, sockGetpeeraddr},
+// table lists the functions. Those which the two generations have with different
+// parameters are there twice, the first generation first.
+var table = [...]row{
+	{preview1.Support{Name: "sock_open"}, 3, sockOpen},
+	{preview1.Support{Name: "sock_bind"}, 3, sockBind},
+	{preview1.Support{Name: "sock_listen"}, 2, sockListen},
+	{preview1.Support{Name: "sock_accept"}, 2, sockAcceptV1}, // with three it is WASI's own
+	{preview1.Support{Name: "sock_connect"}, 3, sockConnect},
+	{preview1.Support{Name: "sock_recv_from", Differs: "7 parameters: the address is as the Rust crate of that generation reads it, with the port"}, 7, sockRecvFromV1},
+	{preview1.Support{Name: "sock_recv_from", Differs: "8 parameters: the port is in the guest's byte order, as guests read it"}, 8, sockRecvFrom},
+	{preview1.Support{Name: "sock_send_to"}, 7, sockSendTo},
+	{preview1.Support{Name: "sock_getsockopt", Differs: "the last parameter may be the length itself; TCP_NODELAY too; no device is ever bound to"}, 5, sockGetsockopt},
+	{preview1.Support{Name: "sock_setsockopt", Differs: "TCP_NODELAY too; EACCES for SO_DONTROUTE, EPERM for SO_BINDTODEVICE"}, 5, sockSetsockopt},
+	{preview1.Support{Name: "sock_getlocaladdr"}, 4, sockGetlocaladdrV1},
+	{preview1.Support{Name: "sock_getlocaladdr"}, 3, sockGetlocaladdr},
+	{preview1.Support{Name: "sock_getpeeraddr"}, 4, sockGetpeeraddrV1},
+	{preview1.Support{Name: "sock_getpeeraddr"}, 3, sockGetpeeraddr},
+	{preview1.Support{Name: "sock_getaddrinfo", Differs: "a type of 0 gives streams only; AI_V4MAPPED, AI_ALL and AI_ADDRCONFIG change nothing"}, 8, sockGetaddrinfo},
+
+	{preview1.Support{Name: "sock_open_v2"}, 3, sockOpen},
+	{preview1.Support{Name: "sock_bind_v2"}, 3, sockBind},
+	{preview1.Support{Name: "sock_listen_v2"}, 2, sockListen},
+	{preview1.Support{Name: "sock_accept_v2"}, 3, sockAcceptV2},
+	{preview1.Support{Name: "sock_connect_v2"}, 3, sockConnect},
+	{preview1.Support{Name: "sock_recv_v2"}, 6, sockRecvV2},
+	{preview1.Support{Name: "sock_recv_from_v2"}, 8, sockRecvFromV2},
+	{preview1.Support{Name: "sock_send_v2"}, 5, sockSendV2},
+	{preview1.Support{Name: "sock_send_to_v2"}, 7, sockSendTo},
+	{preview1.Support{Name: "sock_getlocaladdr_v2"}, 3, sockGetlocaladdr},
+	{preview1.Support{Name: "sock_getpeeraddr_v2"}, 3, sockGetpeeraddr},
+}
+
+// Supported is the table of functions with how each differs from WasmEdge's.
+// Those with two shapes are there twice.
+func Supported() []preview1.Support {
+	list := make([]preview1.Support, len(table))
+	for i := range table {
+		list[i] = table[i].Support
+	}
+	return list
 }
 
 // extension serves the calls of one guest.
@@ -98,12 +111,12 @@ func Extend(network *net.Network) preview1.Extension {
 		var functions []preview1.Function
 		for i := range table {
 			row := &table[i]
-			def := imports[row.name]
+			def := imports[row.Name]
 			if def == nil || !matches(def, row.params) {
 				continue
 			}
 			functions = append(functions, preview1.Function{
-				Name: row.name, Params: def.ParamTypes(), Results: def.ResultTypes(), Call: x.bind(row.handle),
+				Name: row.Name, Params: def.ParamTypes(), Results: def.ResultTypes(), Call: x.bind(row.handle),
 			})
 		}
 		return functions
