@@ -160,48 +160,26 @@ func (p *Process) joining() (*fork.Spec, error) {
 
 // spawn starts a sandbox process, born in the container's cgroup.
 func (c *Container) spawn(spec *fork.Spec, p *config.Process, io Stdio) (_ *Process, err error) {
-	exe, err := fork.Self()
-	if err != nil {
-		return nil, err
-	}
-	null, err := devNull()
-	if err != nil {
-		return nil, err
-	}
 	conn, theirs, err := control.Pair()
 	if err != nil {
 		return nil, err
 	}
-	defer theirs.Close()
+	defer func() {
+		_ = theirs.Close()
+		if err != nil {
+			_ = conn.Close()
+		}
+	}()
 	log, logEnd, err := newLog(c.options.Log)
 	if err != nil {
-		conn.Close()
 		return nil, err
 	}
 	defer logEnd.Close()
-	files := []*os.File{null, null, logEnd, io.Stdin, io.Stdout, io.Stderr, theirs}
-	for i := range files {
-		if files[i] == nil {
-			files[i] = null
-		}
-	}
-	if spec.Calls, err = privilege.Calls(p, c.userns); err != nil {
-		conn.Close()
+	if err := c.equip(spec, p, io, logEnd, theirs); err != nil {
 		return nil, err
 	}
-	spec.Exe, spec.Files, spec.Args, spec.Terminal = exe, files, p.Args, -1
-	if p.Terminal {
-		spec.Terminal = config.FDStdin
-	}
-	limit, err := c.cgroup.MemoryLimit()
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	spec.Env = environment(limit)
 	child, err := c.bear(spec)
 	if err != nil {
-		conn.Close()
 		return nil, fmt.Errorf("starting the sandbox process: %w", err)
 	}
 	proc := newProcess(c, child, conn, log)
@@ -213,10 +191,43 @@ func (c *Container) spawn(spec *fork.Spec, p *config.Process, io Stdio) (_ *Proc
 	return proc, nil
 }
 
-// bear forks, unless the container is frozen.
+// equip fills in what the process executes, and with what.
+func (c *Container) equip(spec *fork.Spec, p *config.Process, io Stdio, log, conn *os.File) error {
+	exe, err := fork.Self()
+	if err != nil {
+		return err
+	}
+	null, err := devNull()
+	if err != nil {
+		return err
+	}
+	spec.Files = []*os.File{null, null, log, io.Stdin, io.Stdout, io.Stderr, conn}
+	for i, f := range spec.Files {
+		if f == nil {
+			spec.Files[i] = null
+		}
+	}
+	if spec.Calls, err = privilege.Calls(p, c.userns); err != nil {
+		return err
+	}
+	limit, err := c.cgroup.MemoryLimit()
+	if err != nil {
+		return err
+	}
+	spec.Exe, spec.Args, spec.Env, spec.Terminal = exe, p.Args, environment(limit), -1
+	if p.Terminal {
+		spec.Terminal = config.FDStdin
+	}
+	return nil
+}
+
+// bear forks, unless the container is frozen or on its way out.
 func (c *Container) bear(spec *fork.Spec) (*fork.Process, error) {
 	c.births.RLock()
 	defer c.births.RUnlock()
+	if c.removed {
+		return nil, fmt.Errorf("the container is being removed: %w", errdefs.ErrFailedPrecondition)
+	}
 	if c.paused {
 		return nil, fmt.Errorf("the container is paused, resume it first: %w", errdefs.ErrFailedPrecondition)
 	}

@@ -162,7 +162,13 @@ func (p *Process) tryImage(ctx context.Context, c *config.Process, module *os.Fi
 		return err
 	}
 	defer entry.Close()
-	if err := p.send(control.TypeImage, nil, entry.Image); err != nil {
+	var msg control.Image
+	if o := p.container.options; entry.Accepts && c.Network.Exposed && o.Exposed != nil {
+		if msg.Preopen, err = o.Exposed(ctx); err != nil {
+			return err
+		}
+	}
+	if err := p.send(control.TypeImage, msg, entry.Image); err != nil {
 		return err
 	}
 	err = p.ready()

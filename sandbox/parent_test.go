@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,13 +104,54 @@ func TestParentKilled(t *testing.T) {
 	}
 }
 
-// runParent runs the container in a process of its own and returns init's pid.
-func (b *box) runParent() (pid int, shim *exec.Cmd) {
+// TestFewDescriptors: a shim that runs out of descriptors, wherever that is,
+// says so and leaves nothing.
+func TestFewDescriptors(t *testing.T) {
+	worked := false
+	for n := 7; n < 64 && !worked; n++ {
+		b := newBox(t, "spin")
+		b.config.Mounts = []config.Mount{bind(source(t), "/data", 0)}
+		file := b.writeConfig()
+		exe, err := os.Executable()
+		must(t, err)
+		shim := exec.Command("sh", "-c", fmt.Sprintf("ulimit -n %d; exec %s", n, exe))
+		shim.Env = append(os.Environ(), parentRole+"="+file)
+		out, err := shim.StdoutPipe()
+		must(t, err)
+		must(t, shim.Start())
+		line, _ := bufio.NewReader(out).ReadString('\n')
+		var pid int
+		_, err = fmt.Sscan(line, &pid)
+		worked = err == nil
+		_ = shim.Process.Kill()
+		_ = shim.Wait()
+		t.Logf("%d descriptors: %s", n, strings.TrimSpace(line))
+		if !worked {
+			b.nothingLeft()
+			continue
+		}
+		must(t, Remove(testContext(t), b.config.Bundle))
+		b.nothingLeft()
+	}
+	if !worked {
+		t.Error("it never worked")
+	}
+}
+
+// writeConfig writes the configuration for a parent, and returns the file.
+func (b *box) writeConfig() string {
 	b.t.Helper()
 	c, err := json.Marshal(b.config)
 	must(b.t, err)
 	file := filepath.Join(b.config.Bundle, "container")
 	must(b.t, os.WriteFile(file, c, 0o600))
+	return file
+}
+
+// runParent runs the container in a process of its own and returns init's pid.
+func (b *box) runParent() (pid int, shim *exec.Cmd) {
+	b.t.Helper()
+	file := b.writeConfig()
 	exe, err := os.Executable()
 	must(b.t, err)
 	shim = exec.Command(exe)

@@ -20,6 +20,7 @@ import (
 	"containerd-shim-wazero/sandbox/cache"
 	"containerd-shim-wazero/sandbox/cgroup"
 	"containerd-shim-wazero/sandbox/config"
+	"containerd-shim-wazero/sandbox/wasi/policy"
 )
 
 // Stdio are the guest's ends of its stdio; nil is /dev/null. With a terminal
@@ -34,6 +35,9 @@ type Options struct {
 	// Log takes one line for the operator from a sandbox, already bounded and
 	// rate limited. It may be nil and must not block.
 	Log func(line string)
+	// Exposed are the addresses to listen on for the ports that the image
+	// exposes, asked for if config.Network has it so and the module accepts.
+	Exposed func(ctx context.Context) ([]policy.ListenRule, error)
 }
 
 // Container is what outlives one process: the cgroup, the namespaces.
@@ -46,10 +50,12 @@ type Container struct {
 	own     int  // CLONE_NEW… flags of its own namespaces, but the user's
 	userns  bool // in a user namespace
 
-	// births keeps processes from being born into a frozen cgroup: the kernel
-	// would stop them, and the forking thread with them.
-	births sync.RWMutex
-	paused bool // guarded by births
+	// births keeps processes from being born into a frozen cgroup, where the
+	// kernel would stop them and the forking thread with them, and into one
+	// that is being removed.
+	births  sync.RWMutex
+	paused  bool // guarded by births
+	removed bool // guarded by births
 
 	mu        sync.Mutex
 	oomKilled bool // what the cgroup said last; guarded by mu
@@ -163,6 +169,9 @@ func (c *Container) Delete(ctx context.Context) error {
 		return nil
 	}
 	c.oomKilledLocked()
+	c.births.Lock()
+	c.removed = true
+	c.births.Unlock()
 	if err := c.cgroup.Destroy(ctx); err != nil {
 		return err
 	}
