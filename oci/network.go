@@ -22,7 +22,7 @@ const maxExposed = 64
 // network says what the guest may do with sockets. In a network namespace of
 // its own that is what any container may, unless annotations narrow it; in the
 // host's it is only what annotations name. The operator's ceiling holds in both.
-func network(own bool, asked annotation.Grants, ceiling *settings.Ceiling, exposed []string) config.Network {
+func network(own bool, asked annotation.Grants, ceiling *settings.Ceiling) config.Network {
 	var g policy.Grants
 	if own {
 		g = policy.Free()
@@ -35,14 +35,23 @@ func network(own bool, asked annotation.Grants, ceiling *settings.Ceiling, expos
 	}
 	g = narrow(g, ceiling)
 
-	var wanted []policy.ListenRule
-	switch {
-	case asked.Listen != nil:
-		wanted = g.Listen
-	case own:
-		wanted = policy.Intersect(g, policy.Grants{Listen: exposedPorts(exposed)}).Listen
+	n := config.Network{Grants: g}
+	if asked.Listen != nil {
+		n.Preopen = slices.DeleteFunc(slices.Clone(g.Listen), notPreopened)
+	} else {
+		n.Exposed = own
 	}
-	return config.Network{Grants: g, Preopen: slices.DeleteFunc(slices.Clone(wanted), notPreopened)}
+	return n
+}
+
+// Exposed are the addresses to listen on for the ports that an image exposes
+// ("8080/tcp"), as far as the network's grants go.
+func Exposed(n *config.Network, ports []string) []policy.ListenRule {
+	if !n.Exposed {
+		return nil
+	}
+	wanted := policy.Intersect(n.Grants, policy.Grants{Listen: exposedPorts(ports)}).Listen
+	return slices.DeleteFunc(slices.Clone(wanted), notPreopened)
 }
 
 // narrow holds grants to the ceiling, as far as the operator set one.

@@ -72,7 +72,8 @@ func TestNetwork(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			n := network(c.own, asked, &set.Ceiling, exposed)
+			n := network(c.own, asked, &set.Ceiling)
+			n.Preopen = append(n.Preopen, Exposed(&n, exposed)...)
 			if got := text(n.Grants.ListenAny, n.Grants.Listen); got != c.wantListen {
 				t.Errorf("listen %q, want %q", got, c.wantListen)
 			}

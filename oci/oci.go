@@ -35,8 +35,6 @@ type Input struct {
 	// Bundle is the absolute path of the bundle's folder.
 	Bundle string
 	Spec   *specs.Spec
-	// ExposedPorts are those of the image's configuration ("8080/tcp").
-	ExposedPorts []string
 	// Module is the path on the host of the module that is the image itself
 	// (an OCI artifact), "" for an image with a file system.
 	Module   string
@@ -85,7 +83,7 @@ func configure(in Input) (*config.Container, error) {
 	}
 	ceiling := &in.Settings.Ceiling
 	p.Preopens = grants.Preopens
-	p.Network = network(c.Namespaces.Net.Own(), grants, ceiling, in.ExposedPorts)
+	p.Network = network(c.Namespaces.Net.Own(), grants, ceiling)
 	p.Timeout = shorter(grants.Timeout, ceiling.Timeout)
 	p.CPUTimeout = shorter(grants.CPUTimeout, ceiling.CPUTimeout)
 	c.Process = *p
@@ -187,7 +185,7 @@ func configureExec(c *config.Container, spec *specs.Process, host Host) (*config
 	p.Personality = first.Personality
 	p.Preopens = first.Preopens
 	p.Network = first.Network
-	p.Network.Preopen = nil
+	p.Network.Preopen, p.Network.Exposed = nil, false
 	p.Timeout, p.CPUTimeout = first.Timeout, first.CPUTimeout
 	return p, nil
 }

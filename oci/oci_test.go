@@ -38,7 +38,7 @@ func load(t testing.TB, name string) *specs.Spec {
 }
 
 func input(spec *specs.Spec) Input {
-	return Input{ID: "c1", Bundle: "/run/bundle", Spec: spec, Settings: settings.Default(), ExposedPorts: []string{"53/udp", "8080/tcp"}}
+	return Input{ID: "c1", Bundle: "/run/bundle", Spec: spec, Settings: settings.Default()}
 }
 
 func mustConfigure(t *testing.T, in Input) *config.Container {
@@ -86,7 +86,7 @@ func TestDocker(t *testing.T) {
 	if !c.Process.Network.Grants.ListenAny || !c.Process.Network.Grants.ConnectAny {
 		t.Errorf("grants %+v", c.Process.Network.Grants)
 	}
-	if got := c.Process.Network.Preopen; len(got) != 2 || got[0].String() != "udp:53" || got[1].String() != "tcp:8080" {
+	if got := Exposed(&c.Process.Network, []string{"53/udp", "8080/tcp"}); len(got) != 2 || got[0].String() != "udp:53" || got[1].String() != "tcp:8080" {
 		t.Errorf("preopened sockets %v", got)
 	}
 	if c.Process.Preopens != nil {
@@ -228,8 +228,8 @@ func TestAnnotationsAndCeiling(t *testing.T) {
 	if g := p.Network.Grants; g.ListenAny || g.ConnectAny || len(g.Connect) != 0 || len(g.Listen) != 1 {
 		t.Errorf("grants %+v", g)
 	}
-	if len(p.Network.Preopen) != 1 {
-		t.Errorf("the image's UDP port is above the ceiling: %v", p.Network.Preopen)
+	if got := Exposed(&p.Network, []string{"53/udp", "8080/tcp"}); len(got) != 1 {
+		t.Errorf("the image's UDP port is above the ceiling: %v", got)
 	}
 }
 
@@ -289,10 +289,10 @@ func TestExec(t *testing.T) {
 	if p.Module.Blob != "/blobs/m" || p.Module.Path != "" || p.Module.MaxSize != 256<<20 {
 		t.Errorf("module %+v", p.Module)
 	}
-	if !p.Network.Grants.ListenAny || p.Network.Preopen != nil {
+	if !p.Network.Grants.ListenAny || p.Network.Preopen != nil || p.Network.Exposed {
 		t.Errorf("network %+v", p.Network)
 	}
-	if len(c.Process.Network.Preopen) == 0 {
+	if !c.Process.Network.Exposed {
 		t.Error("the exec took the first process's listening sockets")
 	}
 	if _, err := ConfigureExec(c, &specs.Process{}, Host{}); !errdefs.IsInvalidArgument(err) {

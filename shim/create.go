@@ -20,6 +20,7 @@ import (
 	"containerd-shim-wazero/sandbox/cache"
 	"containerd-shim-wazero/sandbox/compile"
 	"containerd-shim-wazero/sandbox/config"
+	"containerd-shim-wazero/sandbox/wasi/policy"
 	"containerd-shim-wazero/shim/record"
 	"containerd-shim-wazero/shim/rootfs"
 	"containerd-shim-wazero/shim/stdio"
@@ -72,9 +73,6 @@ func (s *service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (_ *
 		return nil, errdefs.ErrInvalidArgument.WithMessage(err.Error())
 	}
 	raiseLogLevel(set.LogLevel)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	imageFacts := s.lookup(ctx, r.ID, r.Bundle, set.ModuleMaxSize)
 	if err := mountRootfs(r); err != nil {
 		return nil, err
 	}
@@ -83,7 +81,7 @@ func (s *service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (_ *
 			logFailure(rootfs.Unmount(r.Bundle))
 		}
 	}()
-	c, host, err := configure(r, set, imageFacts)
+	c, host, err := s.configure(ctx, r, set)
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +110,9 @@ func (s *service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (_ *
 	box, init, err := wasm.Create(ctx, c, host, io, sandbox.Options{
 		Cache: modules,
 		Log:   func(line string) { logger.Info(line) },
+		Exposed: func(ctx context.Context) ([]policy.ListenRule, error) {
+			return s.exposed(ctx, c)
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -133,8 +134,8 @@ func (s *service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (_ *
 	}), nil
 }
 
-// configure reads the bundle, with what the image adds to it.
-func configure(r *taskapi.CreateTaskRequest, set *settings.Settings, imageFacts func() (facts, error)) (*config.Container, oci.Host, error) {
+// configure reads the bundle, whose root file system is mounted.
+func (s *service) configure(ctx context.Context, r *taskapi.CreateTaskRequest, set *settings.Settings) (*config.Container, oci.Host, error) {
 	spec, err := oci.Read(r.Bundle)
 	if err != nil {
 		return nil, oci.Host{}, err
@@ -147,13 +148,15 @@ func configure(r *taskapi.CreateTaskRequest, set *settings.Settings, imageFacts 
 	if err != nil {
 		return nil, host, err
 	}
-	img, err := imageFacts()
-	if err != nil {
-		return nil, host, err
+	in := oci.Input{ID: r.ID, Bundle: r.Bundle, Spec: spec, Settings: set, Host: host}
+	c, err := oci.Configure(in)
+	if err != nil || c.Process.Kind != config.Wasm {
+		return c, host, err
 	}
-	c, err := oci.Configure(oci.Input{
-		ID: r.ID, Bundle: r.Bundle, Spec: spec, ExposedPorts: img.ports, Module: img.module, Settings: set, Host: host,
-	})
+	in.Module, err = s.artifact(ctx, r.ID, r.Bundle, c.Root.Path, set.ModuleMaxSize)
+	if err == nil && in.Module != "" {
+		c, err = oci.Configure(in)
+	}
 	return c, host, err
 }
 

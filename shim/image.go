@@ -5,74 +5,86 @@ package shim
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
 	clog "github.com/containerd/log"
 
+	"containerd-shim-wazero/oci"
 	"containerd-shim-wazero/oci/image"
+	"containerd-shim-wazero/sandbox/config"
+	"containerd-shim-wazero/sandbox/wasi/policy"
 )
 
 // artifactModule is the file in a bundle that an artifact's module is copied to.
 const artifactModule = "module.wasm"
 
-// facts are what the image says that the bundle does not.
-type facts struct {
-	ports []string
-	// module is the path of the artifact's module, "" for an image with files.
-	module string
-}
-
-// lookup asks containerd for the image's facts, in the background: the answer
-// comes with the returned function. What cannot be learnt only means no exposed
-// ports; a module that is the image has to be had.
-func (s *service) lookup(ctx context.Context, id, bundle string, maxSize int64) func() (facts, error) {
-	type answer struct {
-		facts
-		err error
-	}
-	answers := make(chan answer, 1)
-	go func() {
-		f, err := s.imageFacts(ctx, id, bundle, maxSize)
-		answers <- answer{f, err}
-	}()
-	return func() (facts, error) {
-		a := <-answers
-		return a.facts, a.err
-	}
-}
-
-func (s *service) imageFacts(ctx context.Context, id, bundle string, maxSize int64) (facts, error) {
+// exposed returns the addresses to listen on for the ports that the container's
+// image exposes. What cannot be learnt only means none.
+func (s *service) exposed(ctx context.Context, c *config.Container) ([]policy.ListenRule, error) {
 	store, err := image.Open(s.address, s.namespace)
 	if err != nil {
-		return facts{}, err
+		return nil, err
 	}
 	defer store.Close()
-	found, err := store.Lookup(ctx, id)
+	facts, err := store.Lookup(ctx, c.ID)
 	if err != nil {
 		if ctx.Err() != nil {
-			return facts{}, err
+			return nil, err
 		}
-		clog.L.WithError(err).Warnf("container %s: its image could not be read, so no ports are preopened", id)
-		return facts{}, nil
+		clog.L.WithError(err).Warnf("container %s: its image could not be read, so none of its exposed ports is opened", c.ID)
+		return nil, nil
 	}
-	f := facts{ports: found.ExposedPorts}
-	if found.Module == nil {
-		return f, nil
+	return oci.Exposed(&c.Process.Network, facts.ExposedPorts), nil
+}
+
+// artifact fetches the module of an image that is a module into the bundle, and
+// returns its path; "" for an image with files. Only that has any in its root.
+func (s *service) artifact(ctx context.Context, id, bundle, root string, maxSize int64) (string, error) {
+	if some, err := hasFiles(root); some || err != nil {
+		return "", err
 	}
-	f.module = filepath.Join(bundle, artifactModule)
-	file, err := os.OpenFile(f.module, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	store, err := image.Open(s.address, s.namespace)
 	if err != nil {
-		return facts{}, err
+		return "", err
 	}
-	err = store.Copy(ctx, *found.Module, file, maxSize)
-	if cerr := file.Close(); err == nil {
-		err = cerr
+	defer store.Close()
+	facts, err := store.Lookup(ctx, id)
+	if err != nil {
+		return "", fmt.Errorf("look for the module of an image without files: %w", err)
+	}
+	if facts.Module == nil {
+		return "", nil
+	}
+	path := filepath.Join(bundle, artifactModule)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return "", err
+	}
+	err = store.Copy(ctx, *facts.Module, f, maxSize)
+	if err = errors.Join(err, f.Close()); err != nil {
+		_ = os.Remove(path)
+		return "", fmt.Errorf("fetch the image's module: %w", err)
+	}
+	return path, nil
+}
+
+// hasFiles reports whether there is anything in a folder.
+func hasFiles(dir string) (bool, error) {
+	f, err := os.Open(dir)
+	if os.IsNotExist(err) {
+		return true, nil // a root that is not there is the sandbox's to refuse
 	}
 	if err != nil {
-		_ = os.Remove(f.module)
-		return facts{}, fmt.Errorf("fetch the image's module: %w", err)
+		return false, err
 	}
-	return f, nil
+	defer f.Close()
+	names, err := f.Readdirnames(1)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return len(names) > 0, err
 }

@@ -116,8 +116,10 @@ type Entry struct {
 	Image *os.File
 	// Cached says that nothing had to be compiled.
 	Cached bool
-	key    string
-	cache  *Cache
+	// Accepts says that the module accepts connections of sockets it finds open.
+	Accepts bool
+	key     string
+	cache   *Cache
 }
 
 // Close closes the entry's file.
@@ -182,7 +184,7 @@ func (c *Cache) lookup(key string) (*Entry, error) {
 		}
 		return nil, Refusal(text)
 	}
-	return &Entry{Image: f, Cached: true, key: key, cache: c}, nil
+	return &Entry{Image: f, Cached: true, Accepts: h.Has(image.Accepts), key: key, cache: c}, nil
 }
 
 // check tells whether an image is what was written: by its modification time

@@ -13,6 +13,7 @@ import (
 	"containerd-shim-wazero/sandbox/config"
 	"containerd-shim-wazero/sandbox/mount"
 	"containerd-shim-wazero/sandbox/seccomp"
+	"containerd-shim-wazero/sandbox/wasi/policy"
 )
 
 // Setup is what a container's first process makes of its namespaces. Its files
@@ -47,6 +48,12 @@ type Process struct {
 	config.Process
 	// Filter is the seccomp program.
 	Filter seccomp.Program
+}
+
+// Image is what comes with a module's image.
+type Image struct {
+	// Preopen are addresses to listen on, beside those of the Process.
+	Preopen []policy.ListenRule
 }
 
 // Error is a failure on its way to the shim.

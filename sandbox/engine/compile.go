@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,6 +73,9 @@ func Compile(ctx context.Context, bin []byte, out *os.File) error {
 	}
 	if catches(parts[image.Suffix]) {
 		h.Flags |= image.Catches
+	}
+	if names := importedNames(compiled); slices.Contains(names, "sock_accept") && !opensSockets(names) {
+		h.Flags |= image.Accepts
 	}
 	return image.Write(out, h, parts)
 }

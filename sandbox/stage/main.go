@@ -16,6 +16,7 @@ import (
 	"os"
 	"path"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -175,7 +176,13 @@ func loadImage(conn *control.Conn, p *config.Process, limit engine.Limit) (*engi
 	if frame.Type != control.TypeImage || len(frame.Files) != 1 {
 		return nil, unexpected(frame)
 	}
-	guest, err := engine.Load(context.Background(), p, frame.Files[0], limit)
+	var msg control.Image
+	if err := frame.Decode(&msg); err != nil {
+		return nil, err
+	}
+	withPorts := *p
+	withPorts.Network.Preopen = slices.Concat(p.Network.Preopen, msg.Preopen)
+	guest, err := engine.Load(context.Background(), &withPorts, frame.Files[0], limit)
 	var invalid *engine.InvalidError
 	if errors.As(err, &invalid) {
 		return nil, control.Errorf(errdefs.ErrInvalidArgument, "module %q %v", p.Module.Path, err)

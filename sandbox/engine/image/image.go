@@ -72,6 +72,9 @@ const (
 	HasStart
 	// Catches: the module catches exceptions.
 	Catches
+	// Accepts: the module accepts connections, of listening sockets that it
+	// finds open, since it makes none.
+	Accepts
 )
 
 // StartExport is the name under which a skeleton exports the module's start

@@ -13,7 +13,7 @@ import (
 
 // Format is the version of this package's form, of the skeleton and of the
 // settings a module is compiled with: raised with each change of one of them.
-const Format = "1"
+const Format = "2"
 
 // WazeroVersion is the version of wazero which the machine code is for.
 const WazeroVersion = "v1.12.0"
