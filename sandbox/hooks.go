@@ -19,7 +19,13 @@ import (
 // hasCreateHooks reports whether any hook runs between the mounts and the entry
 // into the root.
 func hasCreateHooks(h *specs.Hooks) bool {
-	return h != nil && len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer) > 0
+	return h != nil && len(prestart(h))+len(h.CreateRuntime)+len(h.CreateContainer) > 0
+}
+
+// prestart are hooks that nobody should write any more, and bundles have.
+func prestart(h *specs.Hooks) []specs.Hook {
+	//lint:ignore SA1019 see above
+	return h.Prestart
 }
 
 // runCreateHooks runs the hooks of the creation while the process waits: its
@@ -32,7 +38,7 @@ func (p *Process) runCreateHooks(ctx context.Context) error {
 	f.Close()
 	c, hooks := p.container, p.container.config.Hooks
 	state := c.state(specs.StateCreating, p.pid)
-	if err := hook.Run(ctx, hooks.Prestart, state, nil); err != nil {
+	if err := hook.Run(ctx, prestart(hooks), state, nil); err != nil {
 		return fmt.Errorf("prestart %w", err)
 	}
 	if err := hook.Run(ctx, hooks.CreateRuntime, state, nil); err != nil {

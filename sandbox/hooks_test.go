@@ -28,6 +28,7 @@ func TestHooks(t *testing.T) {
 	b := newBox(t, "echo", "guest", ",", "spin")
 	file := filepath.Join(b.config.Bundle, "hooks")
 	b.config.Hooks = &specs.Hooks{
+		//lint:ignore SA1019 bundles have them
 		Prestart:        note(file, "prestart"),
 		CreateRuntime:   note(file, "createRuntime"),
 		CreateContainer: note(file, "createContainer"),
@@ -103,10 +104,15 @@ func TestStartContainerHook(t *testing.T) {
 	}
 }
 
+func oldHooks(h []specs.Hook) *specs.Hooks {
+	//lint:ignore SA1019 bundles have them
+	return &specs.Hooks{Prestart: h}
+}
+
 func TestHooksThatFail(t *testing.T) {
 	bad := []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "echo because >&2; exit 3"}}}
 	for name, h := range map[string]*specs.Hooks{
-		"prestart":        {Prestart: bad},
+		"prestart":        oldHooks(bad),
 		"createRuntime":   {CreateRuntime: bad},
 		"createContainer": {CreateContainer: bad},
 	} {

@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 	case "parent":
 		startAndSpin()
 	case "spin":
+		//lint:ignore SA5002 that is what it is for
 		for {
 		}
 	}

@@ -21,7 +21,7 @@ type kernelSigaction struct {
 	handler  uintptr
 	flags    uint64
 	restorer uintptr
-	mask     uint64
+	_        uint64 // mask
 }
 
 const (
