@@ -50,6 +50,9 @@ func TestMain(m *testing.M) {
 	if config := os.Getenv(hostEnv); config != "" {
 		os.Exit(runHost(config))
 	}
+	if os.Getenv(nativeEnv) != "" {
+		os.Exit(serveNative())
+	}
 	code := m.Run()
 	if dir := buildDir; dir != "" {
 		os.RemoveAll(dir)
