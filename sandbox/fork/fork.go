@@ -118,8 +118,9 @@ func (p *program) start() error {
 		p.kill()
 		return err
 	}
-	if p.pidfd < 0 {
-		return fmt.Errorf("the forked child was ended by %v before it made the process", status.Signal())
+	if status.Signaled() { // and the process, if there is one, has not come to its exec in peace
+		p.kill()
+		return fmt.Errorf("the forked child was ended by %v before the process was made", status.Signal())
 	}
 	return nil
 }
