@@ -305,3 +305,22 @@ func TestInfo(t *testing.T) {
 		t.Errorf("%q, %v", version, err)
 	}
 }
+
+// The ports that an image exposes are open for a module that accepts on them.
+func TestExposedPorts(t *testing.T) {
+	node := harness.Shared(t)
+	img := harness.GuestsImage(t)
+	img.Name = "docker.io/library/exposed:latest"
+	img.Config.ExposedPorts = map[string]struct{}{"8080/tcp": {}, "53/udp": {}}
+	node.Import(t, img)
+	run := func(args ...string) *harness.Container { return node.Container(t, img.Name, args...) }
+	run("/box.wasm", "get", "LISTEN_FDS").Run().Is(0, "2\n")
+	task := run("/box.wasm", "get", "LISTEN_FDS", ",", "wait").Interactive().Start()
+	task.Expect("2\n")
+	task.Exec("box", "get", "LISTEN_FDS").Run().Exits(1) // unset
+	task.CloseStdin()
+	task.Wait().Exits(0)
+	task.Delete()
+	run("/box.wasm", "get", "LISTEN_FDS").Annotation("io.containerd.wazero.v1/listen", "none").Run().Exits(1)
+	run("/hello-c.wasm").Run().Is(0, "hello from C\n")
+}
