@@ -105,6 +105,21 @@ func TestUserNamespace(t *testing.T) {
 	}
 }
 
+// TestClosedBundle: a user namespace's root need not be able to reach the
+// bundle, or what is bound from the host.
+func TestClosedBundle(t *testing.T) {
+	b := newBox(t, "cat", "/data/f")
+	b.inUserNamespace()
+	src := source(t)
+	for _, dir := range []string{b.config.Bundle, filepath.Dir(src)} {
+		must(t, os.Chmod(dir, 0o700))
+	}
+	b.config.Mounts = []config.Mount{bind(src, "/data", 0)}
+	if status, out := b.run(); status != 0 || out != "host\n" {
+		t.Errorf("status %d, %q, %s", status, out, b.stderr.all(t))
+	}
+}
+
 // holder is a process in namespaces of its own, for others to join.
 func holder(t *testing.T, flags uintptr) string {
 	t.Helper()

@@ -6,6 +6,7 @@ package sandbox
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -263,6 +264,26 @@ func TestTimeouts(t *testing.T) {
 	b.config.Process.CPUTimeout = time.Second
 	if status, _ := b.run(); status != 137 {
 		t.Errorf("processor time: status %d", status)
+	}
+}
+
+// TestOrphans: as pid 1 of a pid namespace that others share, a sandbox process
+// leaves no zombies.
+func TestOrphans(t *testing.T) {
+	for _, kind := range []config.Kind{config.Pause, config.Wasm} {
+		b := newBox(t, "spin")
+		b.config.Process.Kind = kind
+		b.start()
+		pid := fmt.Sprint(b.init.Pid())
+		out, err := exec.Command("nsenter", "-t", pid, "-p", "--", "sh", "-c", "sleep 0.05 >/dev/null 2>&1 & echo $!").CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		eventually(t, "the orphan is reaped", func() bool {
+			children, err := os.ReadFile(b.proc("task/" + pid + "/children"))
+			must(t, err)
+			return len(children) == 0
+		})
 	}
 }
 
