@@ -13,7 +13,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,7 +37,6 @@ const drainTimeout = 5 * time.Second
 // left, or a signal ends the shim and with it its containers. The working
 // directory is the first container's bundle.
 func Run(inv *bootstrap.Invocation) error {
-	debug.SetGCPercent(40) // a small heap that seldom grows
 	output := new(log.Output)
 	bundle, err := os.Getwd()
 	if err == nil {
@@ -51,6 +49,8 @@ func Run(inv *bootstrap.Invocation) error {
 		clog.L.WithError(err).Warn("containerd does not read this shim's log")
 	}
 	logFailure(output.Redirect(int(os.Stderr.Fd())))
+	// It was executed as /proc/self/exe, whose name says nothing.
+	logFailure(os.WriteFile("/proc/self/comm", []byte("containerd-shim"), 0))
 	logFailure(adjustOOMScore())
 	listener, err := listener()
 	if err != nil {

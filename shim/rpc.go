@@ -18,7 +18,8 @@ import (
 )
 
 // taskServices are the names of the task API. Version 2 and 3 have the same
-// methods and messages.
+// methods and messages: the types used here are version 2's, whose package
+// imports less.
 var taskServices = [...]string{"containerd.task.v2.Task", "containerd.task.v3.Task"}
 
 // register serves the task API, of every version, with s.
