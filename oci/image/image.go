@@ -18,8 +18,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Facts are what an image says. The zero value is that of an image that says
@@ -34,8 +32,21 @@ type Facts struct {
 
 // Blob is one piece of content.
 type Blob struct {
-	Digest string
-	Size   int64 // in bytes
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"` // in bytes
+}
+
+// descriptor is a Blob as indexes and manifests have it (OCI image
+// specification, "Content Descriptors").
+type descriptor struct {
+	MediaType string `json:"mediaType"`
+	Blob
+	Platform *platform `json:"platform"`
+}
+
+type platform struct {
+	Architecture string `json:"architecture"`
+	OS           string `json:"os"`
 }
 
 // Bounds on what an image may be made of.
@@ -47,16 +58,18 @@ const (
 
 // Media types of indexes and manifests.
 const (
+	ociIndex       = "application/vnd.oci.image.index.v1+json"
+	ociManifest    = "application/vnd.oci.image.manifest.v1+json"
 	dockerIndex    = "application/vnd.docker.distribution.manifest.list.v2+json"
 	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
 )
 
 func isIndex(mediaType string) bool {
-	return mediaType == ocispec.MediaTypeImageIndex || mediaType == dockerIndex
+	return mediaType == ociIndex || mediaType == dockerIndex
 }
 
 func isManifest(mediaType string) bool {
-	return mediaType == ocispec.MediaTypeImageManifest || mediaType == dockerManifest
+	return mediaType == ociManifest || mediaType == dockerManifest
 }
 
 // isModule reports whether a layer's media type says that it is a module or a
@@ -73,22 +86,24 @@ func isModule(mediaType string) bool {
 
 // parseIndex gives the manifests of an index that this machine can run, the
 // likeliest first: for WebAssembly, then for the machine itself.
-func parseIndex(data []byte) ([]ocispec.Descriptor, error) {
-	var index ocispec.Index
+func parseIndex(data []byte) ([]descriptor, error) {
+	var index struct {
+		Manifests []descriptor `json:"manifests"`
+	}
 	if err := json.Unmarshal(data, &index); err != nil {
 		return nil, fmt.Errorf("image index: %w", err)
 	}
-	list := slices.DeleteFunc(index.Manifests, func(d ocispec.Descriptor) bool {
+	list := slices.DeleteFunc(index.Manifests, func(d descriptor) bool {
 		return platformRank(d.Platform) < 0
 	})
-	slices.SortStableFunc(list, func(a, b ocispec.Descriptor) int {
+	slices.SortStableFunc(list, func(a, b descriptor) int {
 		return cmp.Compare(platformRank(a.Platform), platformRank(b.Platform))
 	})
 	return list[:min(len(list), maxCandidates)], nil
 }
 
 // platformRank orders platforms, negative for one that cannot be meant.
-func platformRank(p *ocispec.Platform) int {
+func platformRank(p *platform) int {
 	switch {
 	case p == nil:
 		return 4
@@ -106,8 +121,11 @@ func platformRank(p *ocispec.Platform) int {
 
 // parseManifest gives a manifest's configuration and, of an artifact, the layer
 // that is the module.
-func parseManifest(data []byte) (configuration ocispec.Descriptor, module *Blob, err error) {
-	var m ocispec.Manifest
+func parseManifest(data []byte) (configuration Blob, module *Blob, err error) {
+	var m struct {
+		Config descriptor   `json:"config"`
+		Layers []descriptor `json:"layers"`
+	}
 	if err := json.Unmarshal(data, &m); err != nil {
 		return configuration, nil, fmt.Errorf("image manifest: %w", err)
 	}
@@ -118,12 +136,12 @@ func parseManifest(data []byte) (configuration ocispec.Descriptor, module *Blob,
 		if module != nil {
 			return configuration, nil, fmt.Errorf("the image has several modules as layers: one is expected")
 		}
-		module = &Blob{Digest: string(layer.Digest), Size: layer.Size}
+		module = &layer.Blob
 		if err := module.check(); err != nil {
 			return configuration, nil, err
 		}
 	}
-	return m.Config, module, nil
+	return m.Config.Blob, module, nil
 }
 
 // parseConfig gives the exposed ports and the chain id of the layers, "" of an

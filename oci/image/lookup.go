@@ -21,13 +21,13 @@ const defaultSnapshotter = "overlayfs"
 // the container's snapshot are known, an image with other layers is not the
 // container's; the configuration with those layers is then looked for.
 func (s *Store) Lookup(ctx context.Context, containerID string) (Facts, error) {
-	ctx, cancel := s.context(ctx, lookupTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	c, err := s.container(ctx, containerID)
 	if err != nil || c == nil {
 		return Facts{}, err
 	}
-	snapshotter, key := c.GetSnapshotter(), c.GetSnapshotKey()
+	snapshotter, key := c.snapshotter, c.snapshotKey
 	if snapshotter == "" {
 		snapshotter = defaultSnapshotter
 	}
@@ -38,14 +38,14 @@ func (s *Store) Lookup(ctx context.Context, containerID string) (Facts, error) {
 	if err != nil {
 		return Facts{}, err
 	}
-	target, mediaType, err := s.target(ctx, c.GetImage())
+	target, mediaType, err := s.target(ctx, c.image)
 	if err != nil {
 		return Facts{}, err
 	}
 	if target != nil {
 		facts, err := s.find(ctx, *target, mediaType, layers, maxDepth)
 		if err != nil {
-			return Facts{}, fmt.Errorf("image %.200q: %w", c.GetImage(), err)
+			return Facts{}, fmt.Errorf("image %.200q: %w", c.image, err)
 		}
 		if facts != nil {
 			return *facts, nil
@@ -75,7 +75,7 @@ func (s *Store) find(ctx context.Context, b Blob, mediaType, layers string, dept
 		return nil, err
 	}
 	for _, d := range list {
-		facts, err := s.find(ctx, Blob{Digest: string(d.Digest), Size: d.Size}, d.MediaType, layers, depth-1)
+		facts, err := s.find(ctx, d.Blob, d.MediaType, layers, depth-1)
 		if facts != nil || err != nil {
 			return facts, err
 		}
@@ -96,7 +96,7 @@ func (s *Store) manifest(ctx context.Context, data []byte, layers string) (*Fact
 		}
 		return &Facts{Module: module}, nil
 	}
-	raw, err := s.read(ctx, Blob{Digest: string(configuration.Digest), Size: configuration.Size})
+	raw, err := s.read(ctx, configuration)
 	if errdefs.IsNotFound(err) {
 		return nil, nil
 	}

@@ -10,19 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"time"
 
-	"github.com/containerd/containerd/api/services/containers/v1"
-	"github.com/containerd/containerd/api/services/content/v1"
-	"github.com/containerd/containerd/api/services/images/v1"
-	"github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/containerd/errdefs"
-	"github.com/containerd/errdefs/pkg/errgrpc"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
+
+	"containerd-shim-wazero/oci/wire"
 )
 
 // Deadlines of a look-up in all and of copying a module. containerd answers in
@@ -35,40 +28,45 @@ const (
 // namespaceHeader says to containerd which of its namespaces is meant.
 const namespaceHeader = "containerd-namespace"
 
+// maxMessage is containerd's own limit of a message, in bytes.
+const maxMessage = 16 << 20
+
+// The methods of containerd's services that are called.
+const (
+	getContainer = "containerd.services.containers.v1.Containers/Get"
+	getImage     = "containerd.services.images.v1.Images/Get"
+	statSnapshot = "containerd.services.snapshots.v1.Snapshots/Stat"
+	readContent  = "containerd.services.content.v1.Content/Read"
+	listContent  = "containerd.services.content.v1.Content/List"
+)
+
 // Store is a connection to containerd in one of its namespaces.
-type Store struct {
-	conn      *grpc.ClientConn
-	namespace string
-}
+type Store struct{ rpc *rpc }
 
 // Open makes a store of the containerd that listens at address, the path of a
 // Unix socket. Nothing is connected before the first look-up.
 func Open(address, namespace string) (*Store, error) {
 	path := strings.TrimPrefix(address, "unix://")
-	conn, err := grpc.NewClient("passthrough:///containerd",
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", path)
-		}),
-		grpc.WithDisableServiceConfig(),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("connect to containerd at %s: %w", path, err)
+	if path == "" {
+		return nil, fmt.Errorf("the address of containerd's socket is not known: %w", errdefs.ErrInvalidArgument)
 	}
-	return &Store{conn: conn, namespace: namespace}, nil
+	return &Store{rpc: newRPC(path, namespace)}, nil
 }
 
-// maxMessage is containerd's own limit of a message, in bytes.
-const maxMessage = 16 << 20
-
 // Close ends the connection.
-func (s *Store) Close() error { return s.conn.Close() }
+func (s *Store) Close() error {
+	s.rpc.close()
+	return nil
+}
 
-func (s *Store) context(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	ctx = metadata.AppendToOutgoingContext(ctx, namespaceHeader, s.namespace)
-	return context.WithTimeout(ctx, timeout)
+// get calls a method that answers with one message, of which it returns the
+// message that is its first field: each of these methods answers so.
+func (s *Store) get(ctx context.Context, method string, request []byte) (found []byte, err error) {
+	err = s.rpc.call(ctx, method, request, func(message []byte) (err error) {
+		found, err = wire.Find(message, 1)
+		return err
+	})
+	return found, err
 }
 
 // read reads a small piece of content and checks it against its digest.
@@ -89,7 +87,7 @@ func (s *Store) Copy(ctx context.Context, b Blob, w io.Writer, limit int64) erro
 	if b.Size > limit {
 		return fmt.Errorf("the image's module has %d bytes: this machine's settings allow %d", b.Size, limit)
 	}
-	ctx, cancel := s.context(ctx, copyTimeout)
+	ctx, cancel := context.WithTimeout(ctx, copyTimeout)
 	defer cancel()
 	return s.copy(ctx, b, w, limit)
 }
@@ -98,32 +96,27 @@ func (s *Store) copy(ctx context.Context, b Blob, w io.Writer, limit int64) erro
 	if err := b.check(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx) // ends the stream on each way out
-	defer cancel()
-	stream, err := content.NewContentClient(s.conn).Read(ctx, &content.ReadContentRequest{Digest: b.Digest})
-	if err != nil {
-		return fmt.Errorf("read %s: %w", b.Digest, errgrpc.ToNative(err))
-	}
 	sum := sha256.New()
 	var n int64
-	for {
-		chunk, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
+	err := s.rpc.call(ctx, readContent, wire.AppendString(nil, 1, b.Digest), func(message []byte) error {
+		offset, data, err := chunk(message)
+		switch {
+		case err != nil:
+			return err
+		case offset != n:
+			return fmt.Errorf("byte %d came instead of %d", offset, n)
 		}
-		if err != nil {
-			return fmt.Errorf("read %s: %w", b.Digest, errgrpc.ToNative(err))
+		if n += int64(len(data)); n > limit {
+			return fmt.Errorf("more than %d bytes", limit)
 		}
-		if chunk.Offset != n {
-			return fmt.Errorf("read %s: byte %d came instead of %d", b.Digest, chunk.Offset, n)
+		sum.Write(data)
+		if _, err := w.Write(data); err != nil {
+			return fmt.Errorf("write it: %w", err)
 		}
-		if n += int64(len(chunk.Data)); n > limit {
-			return fmt.Errorf("read %s: more than %d bytes", b.Digest, limit)
-		}
-		sum.Write(chunk.Data)
-		if _, err := w.Write(chunk.Data); err != nil {
-			return fmt.Errorf("write %s: %w", b.Digest, err)
-		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read %s: %w", b.Digest, err)
 	}
 	if got := digestOf(sum.Sum(nil)); got != b.Digest {
 		return fmt.Errorf("content %s is damaged: its digest is %s", b.Digest, got)
@@ -131,32 +124,84 @@ func (s *Store) copy(ctx context.Context, b Blob, w io.Writer, limit int64) erro
 	return nil
 }
 
+// chunk reads a ReadContentResponse.
+func chunk(message []byte) (offset int64, data []byte, err error) {
+	err = wire.Fields(message, func(f wire.Field) {
+		switch f.Number {
+		case 1:
+			offset = int64(f.Varint)
+		case 2:
+			data = f.Bytes
+		}
+	})
+	return offset, data, err
+}
+
+// blob reads digest and size of a message whose fields have these numbers.
+func blob(message []byte, digest, size int) (b Blob, err error) {
+	err = wire.Fields(message, func(f wire.Field) {
+		switch int(f.Number) {
+		case digest:
+			b.Digest = string(f.Bytes)
+		case size:
+			b.Size = int64(f.Varint)
+		}
+	})
+	return b, err
+}
+
 // target is the content that an image's name stands for, nil for none.
 func (s *Store) target(ctx context.Context, name string) (*Blob, string, error) {
 	if name == "" {
 		return nil, "", nil
 	}
-	r, err := images.NewImagesClient(s.conn).Get(ctx, &images.GetImageRequest{Name: name})
-	if err = errgrpc.ToNative(err); errdefs.IsNotFound(err) {
+	image, err := s.get(ctx, getImage, wire.AppendString(nil, 1, name))
+	if errdefs.IsNotFound(err) {
 		return nil, "", nil
+	}
+	var target, mediaType []byte
+	if err == nil {
+		target, err = wire.Find(image, 3) // a Descriptor: media type, digest, size
+	}
+	if err == nil {
+		mediaType, err = wire.Find(target, 1)
+	}
+	var b Blob
+	if err == nil {
+		b, err = blob(target, 2, 3)
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("look up the image %.200q: %w", name, err)
 	}
-	t := r.GetImage().GetTarget()
-	return &Blob{Digest: t.GetDigest(), Size: t.GetSize()}, t.GetMediaType(), nil
+	return &b, string(mediaType), nil
 }
 
+// container is what a container's record tells of its image.
+type container struct{ image, snapshotter, snapshotKey string }
+
 // container is a container's record, nil for none.
-func (s *Store) container(ctx context.Context, id string) (*containers.Container, error) {
-	r, err := containers.NewContainersClient(s.conn).Get(ctx, &containers.GetContainerRequest{ID: id})
-	if err = errgrpc.ToNative(err); errdefs.IsNotFound(err) {
+func (s *Store) container(ctx context.Context, id string) (*container, error) {
+	record, err := s.get(ctx, getContainer, wire.AppendString(nil, 1, id))
+	if errdefs.IsNotFound(err) {
 		return nil, nil
+	}
+	var c container
+	if err == nil {
+		err = wire.Fields(record, func(f wire.Field) {
+			switch f.Number {
+			case 3:
+				c.image = string(f.Bytes)
+			case 6:
+				c.snapshotter = string(f.Bytes)
+			case 7:
+				c.snapshotKey = string(f.Bytes)
+			}
+		})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look up the container %.100q: %w", id, err)
 	}
-	return r.GetContainer(), nil
+	return &c, nil
 }
 
 // maxParents is how many snapshots may lie between a container's own and its
@@ -166,16 +211,19 @@ const maxParents = 3
 // layers is the chain id of the image layers below a container's snapshot: the
 // first parent whose name is a digest. It is "" where that cannot be learned.
 func (s *Store) layers(ctx context.Context, snapshotter, key string) (string, error) {
-	client := snapshots.NewSnapshotsClient(s.conn)
 	for range maxParents {
-		r, err := client.Stat(ctx, &snapshots.StatSnapshotRequest{Snapshotter: snapshotter, Key: key})
-		if err = errgrpc.ToNative(err); errdefs.IsNotFound(err) || errdefs.IsInvalidArgument(err) {
+		info, err := s.get(ctx, statSnapshot, wire.AppendString(wire.AppendString(nil, 1, snapshotter), 2, key))
+		if errdefs.IsNotFound(err) || errdefs.IsInvalidArgument(err) {
 			return "", nil
+		}
+		var parent []byte
+		if err == nil {
+			parent, err = wire.Find(info, 2)
 		}
 		if err != nil {
 			return "", fmt.Errorf("look up the snapshot %.100q: %w", key, err)
 		}
-		key = r.GetInfo().GetParent()
+		key = string(parent)
 		if isDigest(key) || key == "" {
 			break
 		}
@@ -190,27 +238,20 @@ func (s *Store) layers(ctx context.Context, snapshotter, key string) (string, er
 // the label with which containerd keeps its snapshot; nil if there is none, or
 // several.
 func (s *Store) configOf(ctx context.Context, snapshotter, chain string) (*Blob, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	filter := fmt.Sprintf("labels.%q==%q", "containerd.io/gc.ref.snapshot."+snapshotter, chain)
-	stream, err := content.NewContentClient(s.conn).List(ctx, &content.ListContentRequest{Filters: []string{filter}})
+	var infos []Blob
+	err := s.rpc.call(ctx, listContent, wire.AppendString(nil, 1, filter), func(message []byte) (err error) {
+		ferr := wire.Fields(message, func(f wire.Field) {
+			info, ierr := blob(f.Bytes, 1, 2)
+			infos, err = append(infos, info), errors.Join(err, ierr)
+		})
+		return errors.Join(err, ferr)
+	})
 	if err != nil {
-		return nil, fmt.Errorf("look up image layers %s: %w", chain, errgrpc.ToNative(err))
+		return nil, fmt.Errorf("look up image layers %s: %w", chain, err)
 	}
-	var found *Blob
-	for {
-		r, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return found, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("look up image layers %s: %w", chain, errgrpc.ToNative(err))
-		}
-		for _, info := range r.GetInfo() {
-			if found != nil {
-				return nil, nil
-			}
-			found = &Blob{Digest: info.GetDigest(), Size: info.GetSize()}
-		}
+	if len(infos) != 1 {
+		return nil, nil
 	}
+	return &infos[0], nil
 }

@@ -4,6 +4,8 @@
 package bootstrap
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -12,7 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	"google.golang.org/protobuf/encoding/protowire"
+
+	"containerd-shim-wazero/oci/wire"
 )
 
 const (
@@ -95,28 +98,26 @@ func parseRequest(data []byte, inv *Invocation) *Request {
 func parseParams(data []byte, inv *Invocation) *Request {
 	req := &Request{Modern: true, Debug: inv.Debug}
 	var id, namespace string
-	err := fields(data, func(num protowire.Number, v []byte, n uint64) {
-		switch num {
+	err := wire.Fields(data, func(f wire.Field) {
+		switch f.Number {
 		case 1:
-			id = string(v)
+			id = string(f.Bytes)
 		case 2:
-			namespace = string(v)
+			namespace = string(f.Bytes)
 		case 3: // LogLevel: 0 is info, more verbose ones are negative
-			req.Debug = req.Debug || int32(n) < 0
+			req.Debug = req.Debug || int32(f.Varint) < 0
 		case 4:
-			req.Containerd = string(v)
+			req.Containerd = string(f.Bytes)
 		case 5:
-			req.TTRPC = string(v)
+			req.TTRPC = string(f.Bytes)
 		case 6:
-			req.GRPC = string(v)
+			req.GRPC = string(f.Bytes)
 		case 8: // Extension{1: Any}
-			_ = fields(v, func(num protowire.Number, v []byte, _ uint64) {
-				if cg := shimCgroup(v); num == 1 && cg != "" {
-					req.ShimCgroup = cg
-				}
-			})
+			if options, err := wire.Find(f.Bytes, 1); err == nil {
+				req.ShimCgroup = cmp.Or(shimCgroup(options), req.ShimCgroup)
+			}
 		case 9:
-			req.SocketDir = string(v)
+			req.SocketDir = string(f.Bytes)
 		}
 	})
 	if err != nil || id != inv.ID || namespace != inv.Namespace {
@@ -128,55 +129,19 @@ func parseParams(data []byte, inv *Invocation) *Request {
 // shimCgroup reads an Any, and of containerd.runc.v1.Options the one field that
 // concerns `start`.
 func shimCgroup(data []byte) string {
-	var url, cgroup string
-	var value []byte
-	err := fields(data, func(num protowire.Number, v []byte, _ uint64) {
-		switch num {
-		case 1:
-			url = string(v)
-		case 2:
-			value = v
-		}
-	})
-	if err != nil || url[strings.LastIndexByte(url, '/')+1:] != "containerd.runc.v1.Options" {
+	url, err := wire.Find(data, 1)
+	if err != nil || !bytes.HasSuffix(append([]byte("/"), url...), []byte("/containerd.runc.v1.Options")) {
 		return ""
 	}
-	if fields(value, func(num protowire.Number, v []byte, _ uint64) {
-		if num == 3 {
-			cgroup = string(v)
-		}
-	}) != nil {
+	value, err := wire.Find(data, 2)
+	if err != nil {
 		return ""
 	}
-	return cgroup
-}
-
-// fields calls f for each field of a message: v for strings, bytes and
-// messages, n for varints; other kinds are passed over.
-func fields(data []byte, f func(num protowire.Number, v []byte, n uint64)) error {
-	for len(data) > 0 {
-		num, typ, size := protowire.ConsumeTag(data)
-		if size < 0 {
-			return protowire.ParseError(size)
-		}
-		data = data[size:]
-		var v []byte
-		var n uint64
-		switch typ {
-		case protowire.BytesType:
-			v, size = protowire.ConsumeBytes(data)
-		case protowire.VarintType:
-			n, size = protowire.ConsumeVarint(data)
-		default:
-			size = protowire.ConsumeFieldValue(num, typ, data)
-		}
-		if size < 0 {
-			return protowire.ParseError(size)
-		}
-		data = data[size:]
-		f(num, v, n)
+	cgroup, err := wire.Find(value, 3)
+	if err != nil {
+		return ""
 	}
-	return nil
+	return string(cgroup)
 }
 
 // taskVersion is the version of the task API to answer with. Version 3 lets
