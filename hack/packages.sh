@@ -4,9 +4,53 @@
 #
 # Installs the Debian or Ubuntu packages that are missing:
 #
-#	hack/packages.sh demo    for the real stack and the guests
-#	hack/packages.sh         for the linters and all tests as well
+#	hack/packages.sh demo     for the real stack and the guests
+#	hack/packages.sh          for the linters and all tests as well
+#	hack/packages.sh kernel   none: unpacks Debian's kernel to build/kernel,
+#	                          for QEMU, and leaves the machine's boot alone
 set -eu
+
+cd "$(dirname "$0")/.."
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+
+need_apt() {
+	command -v apt-get >/dev/null && return
+	echo "packages.sh: this is no Debian or Ubuntu machine; please install: $*" >&2
+	exit 1
+}
+
+# newest_kernel is the package that Debian's linux-image-amd64 stands for.
+newest_kernel() {
+	apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1
+}
+
+kernel() {
+	[ ! -f build/kernel/stamp ] || return 0
+	need_apt "qemu-system-x86 and a kernel in build/kernel"
+	dir=build/kernel.new
+	rm -rf build/kernel build/kernel.new
+	mkdir -p $dir
+	# What is listed may be gone from the mirror, or nothing be listed.
+	if ! (cd $dir && apt-get download -qq "$(newest_kernel)") 2>/dev/null; then
+		$sudo apt-get update -qq
+		package=$(newest_kernel)
+		if [ -z "$package" ]; then
+			echo "packages.sh: there is no package linux-image-amd64; the machine in QEMU needs Debian's kernel" >&2
+			exit 1
+		fi
+		(cd $dir && apt-get download -qq "$package")
+	fi
+	dpkg-deb -x $dir/linux-image-*.deb $dir
+	basename $dir/linux-image-*.deb >$dir/stamp
+	rm -rf build/kernel.new/*.deb build/kernel.new/usr
+	mv $dir build/kernel
+}
+
+if [ "${1:-}" = kernel ]; then
+	kernel
+	exit
+fi
 
 packages="ca-certificates curl git make gcc libc6-dev pkg-config libseccomp-dev
 iproute2 iptables procps util-linux busybox-static
@@ -14,7 +58,8 @@ clang lld wasi-libc libclang-rt-14-dev-wasm32
 rustc libstd-rust-dev-wasm32 wabt"
 [ "${1:-}" = demo ] || packages="$packages
 binaryen cargo containernetworking-plugins nftables shellcheck
-postgresql redis-server"
+postgresql redis-server
+qemu-system-x86 systemd dbus apparmor"
 
 missing=
 for package in $packages; do
@@ -23,12 +68,7 @@ for package in $packages; do
 done
 [ -n "$missing" ] || exit 0
 
-if ! command -v apt-get >/dev/null; then
-	echo "packages.sh: this is no Debian or Ubuntu machine; please install:$missing" >&2
-	exit 1
-fi
-sudo=
-[ "$(id -u)" = 0 ] || sudo=sudo
+need_apt "$missing"
 echo "installing:$missing" >&2
 export DEBIAN_FRONTEND=noninteractive
 $sudo apt-get update -qq
