@@ -12,7 +12,8 @@ import "google.golang.org/protobuf/encoding/protowire"
 // string, bytes or a message has neither.
 type Field struct {
 	Number protowire.Number
-	// Bytes of a string, of bytes or of a message; they are those of the input.
+	// Bytes of a string, of bytes or of a message, nil for other kinds; they are
+	// those of the input.
 	Bytes  []byte
 	Varint uint64
 }
@@ -46,7 +47,7 @@ func Fields(message []byte, f func(Field)) error {
 // Find returns the bytes of the last field with that number, nil if there is none.
 func Find(message []byte, number protowire.Number) (found []byte, err error) {
 	err = Fields(message, func(f Field) {
-		if f.Number == number {
+		if f.Number == number && f.Bytes != nil {
 			found = f.Bytes
 		}
 	})

@@ -99,13 +99,17 @@ func parseParams(data []byte, inv *Invocation) *Request {
 	req := &Request{Modern: true, Debug: inv.Debug}
 	var id, namespace string
 	err := wire.Fields(data, func(f wire.Field) {
+		if f.Number == 3 { // LogLevel: 0 is info, more verbose ones are negative
+			req.Debug = req.Debug || int32(f.Varint) < 0
+		}
+		if f.Bytes == nil {
+			return
+		}
 		switch f.Number {
 		case 1:
 			id = string(f.Bytes)
 		case 2:
 			namespace = string(f.Bytes)
-		case 3: // LogLevel: 0 is info, more verbose ones are negative
-			req.Debug = req.Debug || int32(f.Varint) < 0
 		case 4:
 			req.Containerd = string(f.Bytes)
 		case 5:

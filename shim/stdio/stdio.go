@@ -221,7 +221,7 @@ func (s *IO) openPlain(ctx context.Context, r Request) error {
 		return s.openFile(target.path)
 	}
 	if target.path != "" {
-		if s.guest[1], err = s.openOutput(target.path); err != nil {
+		if s.guest[1], err = s.openOutput(ctx, target.path); err != nil {
 			return err
 		}
 	}
@@ -229,7 +229,7 @@ func (s *IO) openPlain(ctx context.Context, r Request) error {
 		return err
 	}
 	if target.path != "" {
-		if s.guest[2], err = s.openOutput(target.path); err != nil {
+		if s.guest[2], err = s.openOutput(ctx, target.path); err != nil {
 			return err
 		}
 	}
@@ -260,7 +260,7 @@ func (s *IO) holdStdin(path string) error {
 
 // openOutput returns the guest's writing end of a FIFO, or a pipe that is
 // copied to whatever else path is.
-func (s *IO) openOutput(path string) (*os.File, error) {
+func (s *IO) openOutput(ctx context.Context, path string) (*os.File, error) {
 	if !isFIFO(path) {
 		sink, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 		if err != nil {
@@ -268,16 +268,17 @@ func (s *IO) openOutput(path string) (*os.File, error) {
 		}
 		return s.pipeTo(sink)
 	}
+	guest, err := openRead(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("open output: %w", err)
+	}
 	hold, err := openFD(path, os.O_RDWR)
 	if err != nil {
+		guest.Close()
 		return nil, fmt.Errorf("open output: %w", err)
 	}
 	s.holds = append(s.holds, hold)
-	guest, err := openGuest(path, os.O_WRONLY)
-	if err != nil {
-		return nil, fmt.Errorf("open output: %w", err)
-	}
-	return guest, nil
+	return os.NewFile(uintptr(guest), path), nil
 }
 
 // openFile appends both outputs to a log file.

@@ -127,9 +127,49 @@ func TestFIFOs(t *testing.T) {
 	drained(t, s)
 }
 
+// Output waits for a reader that is only on its way, however quick the guest.
+func TestLateReader(t *testing.T) {
+	for _, terminal := range []bool{false, true} {
+		paths := fifos(t, "out")
+		opened := make(chan *IO)
+		go func() {
+			s, err := Open(context.WithoutCancel(t.Context()), Request{Stdout: paths[0], Terminal: terminal})
+			if err != nil {
+				t.Error(err)
+			}
+			opened <- s
+		}()
+		select {
+		case <-opened:
+			t.Fatal("opened without a reader")
+		case <-time.After(20 * time.Millisecond):
+		}
+		reader := client(t, paths[0], os.O_RDONLY)
+		s := <-opened
+		_, out, _ := s.Guest()
+		_, _ = out.WriteString("quick")
+		s.Started()
+		s.Exited()
+		if got := readAll(t, reader); got != "quick" {
+			t.Errorf("terminal %t: %q", terminal, got)
+		}
+		drained(t, s)
+	}
+}
+
+func TestReaderNeverComes(t *testing.T) {
+	paths := fifos(t, "out")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := Open(ctx, Request{Stdout: paths[0]}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+}
+
 // A guest's ends are file descriptions of their own, in blocking mode.
 func TestGuestEnds(t *testing.T) {
 	paths := fifos(t, "in", "out")
+	client(t, paths[1], os.O_RDONLY)
 	s := open(t, Request{Stdin: paths[0], Stdout: paths[1]})
 	in, out, _ := s.Guest()
 	for _, f := range []*os.File{in, out} {
@@ -333,6 +373,8 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	}
 	path, _ := script(t, `exec 5>&-; cat <&3 >$OUT`)
 	paths := fifos(t, "in", "out", "err")
+	client(t, paths[1], os.O_RDONLY)
+	client(t, paths[2], os.O_RDONLY)
 	requests := []Request{
 		{Stdin: paths[0], Stdout: paths[1], Stderr: paths[2]},
 		{Stdin: paths[0], Stdout: paths[1], Terminal: true},

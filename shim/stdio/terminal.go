@@ -63,8 +63,14 @@ func (s *IO) openSink(ctx context.Context, r Request) (*os.File, error) {
 	case logFile:
 		sink, err = openLogFile(target.path)
 	default:
-		// Reading and writing at once waits for no reader, and holds the FIFO
-		// open while readers come and go.
+		if isFIFO(target.path) {
+			first, err := openRead(ctx, target.path)
+			if err != nil {
+				return nil, fmt.Errorf("open output: %w", err)
+			}
+			defer first.Close()
+		}
+		// Reading and writing at once holds the FIFO open while readers come and go.
 		sink, err = openPolled(target.path, os.O_RDWR|os.O_APPEND)
 	}
 	if err != nil {
