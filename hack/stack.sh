@@ -47,7 +47,7 @@ containerd() {
 docker() {
 	v=29.9.3
 	moby=github.com/moby/moby/v2
-	compile dockerd $moby/cmd/dockerd -ldflags "-s -w -X $moby/dockerversion.Version=$v"
+	CGO_ENABLED=1 compile dockerd $moby/cmd/dockerd -ldflags "-s -w -X $moby/dockerversion.Version=$v"
 	CGO_ENABLED=0 stripped docker-proxy $moby/cmd/docker-proxy
 	# A module without a go.mod is compiled as Go 1.16 unless told otherwise.
 	CGO_ENABLED=0 compile docker github.com/docker/cli/cmd/docker \
@@ -74,7 +74,7 @@ build() {
 	case $name in
 	containerd-1.7) containerd github.com/containerd/containerd ;;
 	containerd-*) containerd github.com/containerd/containerd/v2 ;;
-	runc) stripped runc github.com/opencontainers/runc -tags seccomp ;;
+	runc) CGO_ENABLED=1 stripped runc github.com/opencontainers/runc -tags seccomp ;;
 	crictl) CGO_ENABLED=0 stripped crictl sigs.k8s.io/cri-tools/cmd/crictl ;;
 	lint) CGO_ENABLED=0 stripped staticcheck honnef.co/go/tools/cmd/staticcheck ;;
 	docker) docker ;;

@@ -81,20 +81,12 @@ func prepare(dir string, parts []string) error {
 	for _, args := range [][]string{stack, {"hack/guests.sh"}, shim} {
 		cmd := exec.Command(args[0], args[1:]...)
 		cmd.Dir, cmd.Stdout, cmd.Stderr = root, os.Stderr, os.Stderr
-		cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo(args[0]))
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("%v: %w", args, err)
 		}
 	}
 	return nil
-}
-
-// cgo is off for the shim and left to hack/stack.sh for the rest.
-func cgo(program string) string {
-	if program == "go" {
-		return "0"
-	}
-	return "1"
 }
 
 // Root is the repository's folder.
