@@ -51,7 +51,7 @@ func TestBadModules(t *testing.T) {
 	node.Import(t, image.Image{Name: badImage, Files: badFiles(t)})
 	for file, words := range map[string][]string{
 		"empty.wasm":     {"empty.wasm", "empty"},
-		"text.wasm":      {"text.wasm", "not a WebAssembly module"},
+		"text.wasm":      {"text.wasm", "not a WebAssembly"},
 		"truncated.wasm": {"truncated.wasm"},
 		"corrupt.wasm":   {"corrupt.wasm"},
 		"component.wasm": {"component.wasm", "component"},
