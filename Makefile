@@ -16,7 +16,7 @@ RACE := ./shim/... ./oci/... ./integration/image
 FUZZTIME ?= 10s
 
 .PHONY: build install dist dist-check deps stack guests lint demo clean
-.PHONY: test test-unit test-containerd test-full fuzz bench
+.PHONY: test test-unit test-containerd test-docker test-full fuzz bench
 
 build:
 	$(BUILD) -o build/$(SHIM) ./cmd/$(SHIM)
@@ -48,14 +48,18 @@ lint: deps
 	hack/lint.sh
 
 # Everything once, with small counts.
-test: dist-check fuzz test-unit test-containerd
+test: dist-check fuzz test-unit test-containerd test-docker
 
 test-unit: deps guests
 	CGO_ENABLED=1 go test -race $(RACE)
 	go test $$(go list ./... | grep -v -E '/(integration/guests|hack)/')
 
 test-containerd: deps stack guests
-	go test -tags integration -count 1 -p 1 -timeout 30m ./integration/...
+	go test -tags integration -count 1 -p 1 -timeout 30m $$(go list ./integration/... | grep -v /docker)
+
+test-docker: deps guests
+	hack/stack.sh docker containerd-2.4 runc
+	go test -tags integration -count 1 -p 1 -timeout 30m ./integration/docker/...
 
 # The large counts, soaks and version matrices; its report is
 # docs/test-report.md.

@@ -30,8 +30,11 @@ const (
 	group  = "root:x:0:\napp:x:1000:\nextra:x:2000:app\n"
 )
 
-// base is what every image begins with.
-func base() []image.File {
+// Architecture is this machine's, as images name it.
+func Architecture() string { return platforms.DefaultSpec().Architecture }
+
+// BaseFiles is what every image begins with.
+func BaseFiles() []image.File {
 	return []image.File{
 		image.Dir("etc", 0o755), image.Text("etc/passwd", passwd), image.Text("etc/group", group),
 		image.Dir("tmp", 0o777|os.ModeSticky), image.Dir("home", 0o755), image.Dir("bin", 0o755),
@@ -43,7 +46,7 @@ func base() []image.File {
 // and /home/private, which root alone may read.
 func GuestsImage(t testing.TB) image.Image {
 	t.Helper()
-	files := append(base(),
+	files := append(BaseFiles(),
 		image.Dir("work", 0o777), image.Text("work/here", "a relative path\n"),
 		image.Text("etc/there", "an absolute path\n"),
 		image.File{Path: "home/private", Body: []byte("secret\n"), Mode: 0o600},
@@ -62,11 +65,11 @@ func GuestsImage(t testing.TB) image.Image {
 // BusyboxImage is a Linux image of this machine's architecture.
 func BusyboxImage(t testing.TB) image.Image {
 	t.Helper()
-	files := append(base(), copied(t, "bin/busybox", "/bin/busybox"))
+	files := append(BaseFiles(), copied(t, "bin/busybox", "/bin/busybox"))
 	for _, applet := range strings.Fields("sh echo cat ls sleep true false env id kill head wc dd mkdir stty") {
 		files = append(files, image.Link("bin/"+applet, "busybox"))
 	}
-	return image.Image{Name: Busybox, OS: "linux", Arch: platforms.DefaultSpec().Architecture, Files: files,
+	return image.Image{Name: Busybox, OS: "linux", Arch: Architecture(), Files: files,
 		Config: v1.ImageConfig{Cmd: []string{"sh"}}}
 }
 

@@ -123,7 +123,7 @@ func (n *Node) Start(t testing.TB) {
 	defer log.Close()
 	cmd := exec.Command(n.program(t, "containerd"), "-c", config, "-l", "debug")
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append([]string{"PATH=" + n.path(t), "HOME=/root"}, n.env...)
+	cmd.Env = append([]string{"PATH=" + n.Path(t), "HOME=/root"}, n.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -191,8 +191,8 @@ func (n *Node) program(t testing.TB, name string) string {
 	return Built(t, "stack", "containerd-"+n.Version, "bin", name)
 }
 
-// path has the shim under test first, then the stack, then the machine's.
-func (n *Node) path(t testing.TB) string {
+// Path has the shim under test first, then the stack, then the machine's.
+func (n *Node) Path(t testing.TB) string {
 	t.Helper()
 	return strings.Join([]string{
 		filepath.Dir(Shim()),
@@ -210,7 +210,7 @@ func (n *Node) Ctr(t testing.TB, args ...string) *Result {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, n.program(t, "ctr"),
 		append([]string{"--address", n.Address, "--namespace", n.Namespace}, args...)...)
-	cmd.Env = []string{"PATH=" + n.path(t), "HOME=/root", "CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1"}
+	cmd.Env = []string{"PATH=" + n.Path(t), "HOME=/root", "CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1"}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()

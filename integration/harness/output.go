@@ -6,9 +6,14 @@ package harness
 import (
 	"bytes"
 	"io"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // Output collects what a process writes.
@@ -45,6 +50,39 @@ type Result struct {
 
 	Status         int
 	Stdout, Stderr string
+}
+
+// Execute runs a command of the host, with twice the patience of others.
+// Its process group is killed when that ends.
+func Execute(t testing.TB, cmd *exec.Cmd) *Result {
+	t.Helper()
+	var stdout, stderr Output
+	if cmd.Stdout == nil {
+		cmd.Stdout = &stdout
+	}
+	if cmd.Stderr == nil {
+		cmd.Stderr = &stderr
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var late atomic.Bool
+	timer := time.AfterFunc(2*Patience, func() {
+		late.Store(true)
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	})
+	defer timer.Stop()
+	err := cmd.Wait()
+	what := strings.Join(append([]string{filepath.Base(cmd.Path)}, cmd.Args[1:]...), " ")
+	if late.Load() {
+		t.Fatalf("%s did not end within %s; stdout %q, stderr %q", what, 2*Patience, clip(stdout.String()), clip(stderr.String()))
+	}
+	if _, exited := err.(*exec.ExitError); err != nil && !exited {
+		t.Fatalf("%s: %v", what, err)
+	}
+	return &Result{t: t, what: what, Status: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
 }
 
 // Is fails the test unless the process ended with this status and wrote

@@ -7,7 +7,7 @@
 //
 // runs one after the other, parted by a lone ",", until one fails; its exit
 // status is the last one's. "try" before a command prints its error to stdout
-// and goes on.
+// and goes on. It also builds for Linux, for tests that compare the two.
 
 #include "box.h"
 

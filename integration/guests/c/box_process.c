@@ -94,6 +94,7 @@ static int steady(int argc, char **argv) {
 	return 0;
 }
 
+#ifdef __wasm__
 static int grow(int argc, char **argv) {
 	long long mb = number(argc, argv, 1, 4096), got = 0;
 	for (; got < mb; got++) {
@@ -107,6 +108,7 @@ static int grow(int argc, char **argv) {
 	printf("grew %lld MB\n", got);
 	return 0;
 }
+#endif
 
 static int swallow(int argc, char **argv) {
 	long long mb = number(argc, argv, 1, 64);
@@ -147,7 +149,9 @@ const struct entry process_applets[] = {
 	{"spin", spin, ": for ever"},
 	{"now", now, ": real and monotonic time, ns"},
 	{"steady", steady, "MILLISECONDS: the longest pause seen, ms"},
+#ifdef __wasm__
 	{"grow", grow, "MEGABYTES: by memory.grow, until it is refused"},
+#endif
 	{"swallow", swallow, "MEGABYTES: by malloc, touched and kept"},
 	{"random", entropy, "BYTES: in hex"},
 	{NULL, NULL, NULL},

@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef __wasm__
 #include <wasi/api.h>
+#endif
 
 static char buffer[65536];
 
@@ -90,6 +92,7 @@ static int tick(int argc, char **argv) {
 	return 0;
 }
 
+#ifdef __wasm__
 static int descriptors(int argc, char **argv) {
 	for (__wasi_fd_t fd = 0; fd < 64; fd++) {
 		__wasi_fdstat_t stat;
@@ -105,6 +108,7 @@ static int descriptors(int argc, char **argv) {
 	}
 	return 0;
 }
+#endif
 
 static int terminal(int argc, char **argv) {
 	for (int fd = 0; fd < 3; fd++)
@@ -122,6 +126,7 @@ static int ready(int argc, char **argv) {
 	return 0;
 }
 
+#ifdef __wasm__
 __attribute__((import_module("wasi_snapshot_preview1"), import_name("sock_accept")))
 int32_t sock_accept(int32_t fd, int32_t flags, int32_t *connection);
 
@@ -143,6 +148,7 @@ static int serve(int argc, char **argv) {
 	}
 	return 0;
 }
+#endif
 
 const struct entry stream_applets[] = {
 	{"gen", gen, "BYTES [BLOCK]: to stdout"},
@@ -151,9 +157,11 @@ const struct entry stream_applets[] = {
 	{"answer", answer, ": each line of stdin with \"got \" before it"},
 	{"wait", wait_for_end, ": for the end of stdin"},
 	{"tick", tick, "MILLISECONDS [TIMES]"},
-	{"fds", descriptors, ": open descriptors and preopens"},
 	{"tty", terminal, ": which of 0, 1, 2 is one"},
 	{"ready", ready, "MILLISECONDS: poll stdin"},
+#ifdef __wasm__
+	{"fds", descriptors, ": open descriptors and preopens"},
 	{"serve", serve, "[DESCRIPTOR] [CONNECTIONS]: echo on a preopened listener"},
+#endif
 	{NULL, NULL, NULL},
 };
