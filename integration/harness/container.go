@@ -27,14 +27,16 @@ type Container struct {
 	node *Node
 	t    testing.TB
 
-	ID      string
-	Image   string
-	Runtime string
-	args    []string
-	options any    // for the runtime, nil for none
-	raw     []byte // in place of the spec
-	opts    []oci.SpecOpts
-	labels  map[string]string
+	ID       string
+	Image    string
+	Runtime  string
+	args     []string
+	options  any    // for the runtime, nil for none
+	raw      []byte // in place of the spec
+	artifact bool   // the image is a module and has no files
+	opts     []oci.SpecOpts
+	mapping  []specs.LinuxIDMapping // of the files' owners, nil for none
+	labels   map[string]string
 	streams
 }
 
@@ -137,6 +139,13 @@ func (c *Container) Annotation(key, value string) *Container {
 	return c.With(oci.WithAnnotations(map[string]string{key: value}))
 }
 
+// UserNamespace gives the container a user namespace with this mapping of
+// users and groups, and its files to the mapped owners.
+func (c *Container) UserNamespace(mapping specs.LinuxIDMapping) *Container {
+	c.mapping = []specs.LinuxIDMapping{mapping}
+	return c.With(oci.WithUserNamespace(c.mapping, c.mapping))
+}
+
 // Memory sets the limit in bytes.
 func (c *Container) Memory(limit uint64) *Container { return c.With(oci.WithMemoryLimit(limit)) }
 
@@ -223,11 +232,11 @@ func (c *Container) TryCreate() (*Task, error) {
 	image := c.node.image(c.t, c.Image)
 	ctx, cancel := c.node.ctx()
 	defer cancel()
-	spec := append([]oci.SpecOpts{oci.WithImageConfigArgs(image, c.args), c.exactly}, c.opts...)
+	spec := append([]oci.SpecOpts{c.base(image), c.exactly}, c.opts...)
 	container, err := c.node.Client.NewContainer(ctx, c.ID,
 		client.WithImage(image),
 		client.WithSnapshotter(Snapshotter),
-		client.WithNewSnapshot(c.ID, image),
+		c.snapshot(image),
 		client.WithRuntime(c.Runtime, c.options),
 		client.WithContainerLabels(c.labels),
 		client.WithNewSpec(spec...),
@@ -243,6 +252,17 @@ func (c *Container) TryCreate() (*Task, error) {
 		return nil, err
 	}
 	return task, nil
+}
+
+// snapshot makes the container's root file system.
+func (c *Container) snapshot(image client.Image) client.NewContainerOpts {
+	if c.artifact {
+		return emptySnapshot
+	}
+	if c.mapping != nil {
+		return client.WithUserNSRemappedSnapshot(c.ID, image, c.mapping, c.mapping)
+	}
+	return client.WithNewSnapshot(c.ID, image)
 }
 
 // exactly sets the arguments as they are, also where the image has some.

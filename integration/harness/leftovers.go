@@ -77,6 +77,9 @@ func (h Holdings) processes() {
 			continue // gone meanwhile
 		}
 		if len(cmdline) == 0 {
+			if isKernel(entry.Name()) {
+				continue
+			}
 			cmdline, _ = os.ReadFile(filepath.Join("/proc", entry.Name(), "comm"))
 		}
 		if program, _, _ := strings.Cut(string(cmdline), "\x00"); filepath.Base(program) == "containerd" {
@@ -85,6 +88,21 @@ func (h Holdings) processes() {
 		words := strings.TrimSpace(strings.ReplaceAll(string(cmdline), "\x00", " "))
 		h[fmt.Sprintf("process %d %s", pid, words)] = true
 	}
+}
+
+// isKernel says that a process is a thread of the kernel's, which come and go
+// as it pleases: kthreadd is their parent.
+func isKernel(pid string) bool {
+	stat, _ := os.ReadFile(filepath.Join("/proc", pid, "stat"))
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest) // state, parent …
+	return len(fields) > 1 && fields[1] == "2" && hasKernel()
+}
+
+// hasKernel says that the kernel's threads are in this pid namespace.
+func hasKernel() bool {
+	comm, _ := os.ReadFile("/proc/2/comm")
+	return string(comm) == "kthreadd\n"
 }
 
 func (h Holdings) mounts() {

@@ -54,6 +54,15 @@ func Run(prepare func(dir string) error, run func() int) int {
 	return status
 }
 
+// Machine answers with run's exit status on a machine that was made for the
+// tests and ends with them: it is a clean room as it stands, in which dir is
+// Dir.
+func Machine(dir string, run func() int) int {
+	os.Setenv(dirKey, dir)
+	os.Setenv(nameKey, filepath.Base(dir))
+	return run()
+}
+
 // Dir is a folder on the disk that ends with the room.
 func Dir() string { return os.Getenv(dirKey) }
 
