@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"runtime"
 	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -92,39 +93,83 @@ func (r Root) BindDevice(d *config.Device, node int) error {
 
 // Nodes makes device nodes for a container whose user namespace may not make
 // any: on a file system that nothing else sees, each as a detached mount.
-func Nodes(devices []config.Device, uids, gids []specs.LinuxIDMapping) (_ []*os.File, err error) {
+func Nodes(devices []config.Device, uids, gids []specs.LinuxIDMapping) (nodes []*os.File, err error) {
 	if len(devices) == 0 {
 		return nil, nil
 	}
-	dir, err := fresh(&Plan{Mount: tmpfs(0, "mode=755,size=4k")}, -1)
-	if err != nil {
-		return nil, fmt.Errorf("making device nodes: %w", err)
-	}
-	defer unix.Close(dir)
-	var nodes []*os.File
-	defer func() {
+	err = aside(func() error {
+		dir, err := attached()
 		if err != nil {
-			for _, n := range nodes {
-				n.Close()
+			return fmt.Errorf("making device nodes: %w", err)
+		}
+		defer unix.Close(dir)
+		for i := range devices {
+			d, name := &devices[i], strconv.Itoa(i)
+			node, err := newNode(dir, name, d, HostID(d.UID, uids), HostID(d.GID, gids))
+			if err != nil {
+				return fmt.Errorf("device %s: %w", d.Path, err)
 			}
+			nodes = append(nodes, os.NewFile(uintptr(node), d.Path))
 		}
-	}()
-	for i := range devices {
-		d, name := &devices[i], strconv.Itoa(i)
-		mode, err := nodeMode(d)
-		if err != nil {
-			return nil, err
+		return nil
+	})
+	if err != nil {
+		for _, n := range nodes {
+			n.Close()
 		}
-		if err := makeNode(dir, name, mode, d, HostID(d.UID, uids), HostID(d.GID, gids)); err != nil {
-			return nil, fmt.Errorf("device %s: %w", d.Path, err)
-		}
-		fd, err := unix.OpenTree(dir, name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-		if err != nil {
-			return nil, fmt.Errorf("device %s: %w", d.Path, err)
-		}
-		nodes = append(nodes, os.NewFile(uintptr(fd), d.Path))
+		return nil, err
 	}
 	return nodes, nil
+}
+
+// attached is a new file system on the root of the thread's mount namespace.
+func attached() (int, error) {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return -1, err
+	}
+	dir, err := fresh(&Plan{Mount: tmpfs(0, "mode=755,size=4k")}, -1)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.MoveMount(dir, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		_ = unix.Close(dir)
+		return -1, err
+	}
+	return dir, nil
+}
+
+func newNode(dir int, name string, d *config.Device, uid, gid int) (int, error) {
+	mode, err := nodeMode(d)
+	if err != nil {
+		return -1, err
+	}
+	if err := makeNode(dir, name, mode, d, uid, gid); err != nil {
+		return -1, err
+	}
+	return unix.OpenTree(dir, name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+}
+
+// aside calls do on a thread with a mount namespace of its own, both of which
+// end with the call: before Linux 6.15 a mount can be cloned only where it is
+// attached in the caller's namespace.
+func aside(do func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		if unix.Gettid() == unix.Getpid() {
+			// The process is seen by its first thread, which must stay as it is.
+			err := aside(do)
+			runtime.UnlockOSThread()
+			done <- err
+			return
+		}
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			done <- fmt.Errorf("making a mount namespace for device nodes: %w", err)
+			return
+		}
+		done <- do()
+	}()
+	return <-done
 }
 
 // HostID is the host's number of a container's id, the host's 0 where the
