@@ -7,7 +7,8 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 
 export CGO_ENABLED ?= 0
-BUILD := go build -trimpath -buildvcs=false -ldflags "-s -w"
+BUILD := go build -trimpath -buildvcs=false \
+	-ldflags "-s -w -X containerd-shim-wazero/shim/version.Version=$(VERSION)"
 
 # What the race detector is run on: packages of goroutines and locks. The
 # others fork, map machine code or load seccomp filters, which it cannot do.

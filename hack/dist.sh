@@ -22,7 +22,7 @@ for arch in amd64 arm64; do
 	name=$shim-$version-linux-$arch
 	mkdir -p "$work/$name"
 	CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -trimpath -buildvcs=false \
-		-ldflags "-s -w -buildid=" -o "$work/$name/$shim" ./cmd/$shim
+		-ldflags "-s -w -buildid= -X containerd-shim-wazero/shim/version.Version=$version" -o "$work/$name/$shim" ./cmd/$shim
 	for document in README.md LICENSE CHANGELOG.md; do
 		[ ! -f $document ] || install -m 0644 $document "$work/$name/"
 	done

@@ -19,6 +19,7 @@ import (
 	"containerd-shim-wazero/sandbox/cache"
 	"containerd-shim-wazero/sandbox/compile"
 	"containerd-shim-wazero/sandbox/wasi/preview1"
+	"containerd-shim-wazero/sandbox/wasi/wasmedge"
 	"containerd-shim-wazero/shim/doctor"
 )
 
@@ -36,6 +37,8 @@ var tools = map[string]func(ctx context.Context, args []string) error{
 	"doctor":  doctorCommand,
 	"wasi":    wasiCommand,
 	"help":    helpCommand,
+	"-h":      helpCommand,
+	"--help":  helpCommand,
 }
 
 // tool runs a command for people, if args are one.
@@ -86,13 +89,17 @@ func doctorCommand(ctx context.Context, _ []string) error {
 
 func wasiCommand(context.Context, []string) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "FUNCTION\tSUPPORT\tNOTE")
-	for _, f := range preview1.Supported() {
-		level := "full"
-		if f.Differs != "" {
-			level = "partial"
+	fmt.Fprintln(w, "DEFINITION\tFUNCTION\tSUPPORT\tNOTE")
+	print := func(definition string, functions []preview1.Support) {
+		for _, f := range functions {
+			level := "full"
+			if f.Differs != "" {
+				level = "partial"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", definition, f.Name, level, f.Differs)
 		}
-		fmt.Fprintf(w, "wasi_snapshot_preview1.%s\t%s\t%s\n", f.Name, level, f.Differs)
 	}
+	print("WASI 0.1", preview1.Supported())
+	print("WasmEdge sockets", wasmedge.Supported())
 	return w.Flush()
 }
