@@ -73,7 +73,7 @@ fuzz: deps
 # Figures beside runc; the table of docs/benchmarks.md.
 bench: deps stack guests
 	go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v /integration)
-	go test -tags integration -run '^$$' -bench . -benchtime 20x -timeout 60m ./integration/...
+	go test -tags bench -count 1 -timeout 60m ./integration/bench -write
 
 demo:
 	hack/demo.sh
