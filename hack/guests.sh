@@ -43,6 +43,10 @@ for name in hello openrel; do
 			-ldflags=-s -o "$output" ./integration/guests/go/$name
 	fi
 done
+if stale idle-go go/idle/main.go; then
+	GOOS=wasip1 GOARCH=wasm go build -C "$root" -trimpath -buildvcs=false \
+		-ldflags=-s -o "$output" ./integration/guests/go/idle
+fi
 if stale box c/box*; then cc -s c/box*.c; fi
 box=$out/box-linux
 if [ -z "$(find "$box" -newer c/box.c -newer c/box_files.c -newer c/box_process.c -newer c/box_streams.c 2>/dev/null)" ]; then
