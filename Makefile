@@ -17,7 +17,7 @@ RACE := ./shim/... ./oci/... ./integration/image
 FUZZTIME ?= 10s
 
 .PHONY: build install dist dist-check deps stack guests lint demo clean
-.PHONY: test test-unit test-containerd test-docker test-full fuzz bench
+.PHONY: test test-unit test-containerd test-cgroup2 test-docker test-full fuzz bench
 
 build:
 	$(BUILD) -o build/$(SHIM) ./cmd/$(SHIM)
@@ -49,7 +49,7 @@ lint: deps
 	hack/lint.sh
 
 # Everything once, with small counts.
-test: dist-check fuzz test-unit test-containerd test-docker
+test: dist-check fuzz test-unit test-containerd test-docker test-cgroup2
 
 test-unit: deps guests
 	CGO_ENABLED=1 go test -race $(RACE)
@@ -61,6 +61,11 @@ test-containerd: deps stack guests
 test-docker: deps guests
 	hack/stack.sh docker containerd-2.4 runc
 	go test -tags integration -count 1 -p 1 -timeout 30m ./integration/docker/...
+
+# The user's machine, emulated: cgroup v2, systemd, AppArmor.
+test-cgroup2: deps guests
+	hack/stack.sh containerd-2.4 runc
+	hack/test-cgroup2.sh
 
 # The large counts, soaks and version matrices; its report is
 # docs/test-report.md.

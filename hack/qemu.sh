@@ -10,11 +10,11 @@
 # The guest sees this machine's files, and this repository as /repo, where the
 # command starts; it can change neither, what it writes stays in its memory.
 # The command's output and status are this script's. A guest that takes more
-# than QEMU_TIMEOUT seconds (270) is ended with status 124.
+# than QEMU_TIMEOUT seconds (280) is ended with status 124.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-limit=${QEMU_TIMEOUT:-270}
+limit=${QEMU_TIMEOUT:-280}
 work=$root/build/qemu
 kernel=$root/build/kernel
 

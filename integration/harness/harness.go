@@ -35,10 +35,16 @@ const (
 	RuncRuntime = "io.containerd.runc.v2"
 	// ShimBinary is the name of the shim's program.
 	ShimBinary = "containerd-shim-wazero-v1"
-
-	// Patience is how long a helper waits before it fails the test.
-	Patience = 30 * time.Second
 )
+
+// Patience is how long a helper waits before it fails the test.
+var Patience = 30 * time.Second
+
+// Slow makes everything more patient, on a machine that is emulated.
+func Slow(times time.Duration) {
+	Patience *= times
+	grace *= times
+}
 
 // Versions of containerd that the shim serves; each is a part of
 // hack/stack.sh. Without Full only the oldest and the newest are built.

@@ -18,7 +18,7 @@ import (
 )
 
 // grace is how long after a test its leftovers may take to go.
-const grace = 5 * time.Second
+var grace = 5 * time.Second
 
 // Holdings is what exists in the room and would count as left behind:
 // processes, mounts, cgroups, files under /run, bundles.

@@ -22,7 +22,7 @@ import (
 )
 
 // soon is how soon a signal has done its work on an emulated processor.
-const soon = 5 * time.Second
+const soon = 20 * time.Second
 
 func TestRun(t *testing.T) {
 	both(t, func(t *testing.T, d driver) {

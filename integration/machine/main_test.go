@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "machine:", err)
 		os.Exit(1)
 	}
+	harness.Slow(3)
 	os.Exit(room.Machine(dir, m.Run))
 }
 
