@@ -2,24 +2,26 @@
 # Copyright The containerd-shim-wazero authors.
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs every fuzz target for a while: hack/fuzz.sh TIME [NAME]
+# Runs every fuzz target for a while, two at a time: hack/fuzz.sh TIME [NAME]
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
-time=${1:-10s}
-wanted=${2:-Fuzz}
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+if [ "${1:-}" = --one ]; then
+	time=$2 file=$3 target=$4
+	log=$(mktemp)
+	trap 'rm -f "$log"' EXIT
+	# Minimizing has a bound of its own: a minute by default, and a target of
+	# slow runs would spend it on each input that it finds interesting.
+	if ! go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 10x \
+		-parallel 1 "$(dirname "$file")" </dev/null >"$log" 2>&1; then
+		cat "$log" >&2
+		exit 255 # no further target is begun
+	fi
+	echo "$target: $(tail -n 1 "$log")"
+	exit
+fi
 
-grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort -u |
-	while IFS=: read -r file function; do
-		target=${function#func }
-		case $target in "$wanted"*) ;; *) continue ;; esac
-		if ! go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$(dirname "$file")" </dev/null >"$log" 2>&1; then
-			cat "$log" >&2
-			exit 1
-		fi
-		echo "$target: $(tail -n 1 "$log")"
-	done
+grep -roE --include='*_test.go' "^func ${2:-Fuzz}[A-Za-z0-9_]*" . | sort -u |
+	sed 's/:func / /' | xargs -n 2 -P 2 "$0" --one "${1:-10s}"
