@@ -55,8 +55,9 @@ func serve(t *testing.T, path string, s *server) (stop func()) {
 	}
 	events.RegisterTTRPCEventsService(ts, s)
 	go func() { _ = ts.Serve(context.Background(), l) }()
+	// Not before the last answer is out: an event whose answer is lost is sent again.
 	return sync.OnceFunc(func() {
-		ts.Close()
+		_ = ts.Shutdown(context.Background())
 		os.Remove(path)
 	})
 }
