@@ -1,0 +1,14 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build integration
+
+package compose
+
+import (
+	"testing"
+
+	"containerd-shim-wazero/integration/docker/engine"
+)
+
+func TestMain(m *testing.M) { engine.Main(m) }

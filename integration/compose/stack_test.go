@@ -1,0 +1,298 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build integration
+
+package compose
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"containerd-shim-wazero/integration/docker/engine"
+	"containerd-shim-wazero/integration/harness"
+	"containerd-shim-wazero/integration/image"
+)
+
+// stack is the example, brought up by Compose.
+type stack struct {
+	*engine.Engine
+	testing.TB
+	dir, files string
+}
+
+const api = "http://127.0.0.1:8080"
+
+func newStack(t testing.TB) stack {
+	t.Helper()
+	root, err := harness.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := stack{Engine: engine.Shared(t), TB: t, dir: filepath.Join(root, "examples/compose")}
+	s.files = "docker compose -f compose.yaml -f " + filepath.Join(root, "integration/compose/override.yaml") + " "
+	for _, make := range []func() (image.Image, error){
+		PostgresImage, RedisImage,
+		func() (image.Image, error) { return WasmImage("api", harness.Built(t, "example", "api.wasm")) },
+		func() (image.Image, error) { return WasmImage("worker", harness.Built(t, "example", "worker.wasm")) },
+	} {
+		img, err := make()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Load(t, img)
+	}
+	return s
+}
+
+// compose types a docker compose command; it must succeed.
+func (s stack) compose(line string) string {
+	s.Helper()
+	result := s.Shell(s.TB, s.dir, s.files+line)
+	if result.Status != 0 {
+		s.Log(s.Shell(s.TB, s.dir, s.files+"logs --no-color --tail 60; "+s.files+"ps -a").Stdout)
+	}
+	return result.Exits(0).Stdout
+}
+
+// ids are the containers of a service.
+func (s stack) ids(service string) []string {
+	s.Helper()
+	return strings.Fields(s.compose("ps -aq " + service))
+}
+
+func (s stack) healthy(service string, count int) {
+	s.Helper()
+	harness.Eventually(s.TB, fmt.Sprintf("%d of %s are healthy", count, service), func() bool {
+		out := s.compose("ps --format '{{.Health}}' " + service)
+		return strings.Count(out, "healthy\n") == count && !strings.Contains(out, "unhealthy")
+	})
+}
+
+type task struct {
+	ID     int64
+	Text   string
+	Done   bool
+	Words  int
+	SHA256 string
+	Worker string
+}
+
+// ask answers with a status and decodes a good answer.
+func ask(method, path string, body, answer any) (int, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return 0, err
+	}
+	req, err := http.NewRequest(method, api+path, bytes.NewReader(text))
+	if err != nil {
+		return 0, err
+	}
+	client := http.Client{Timeout: 15 * time.Second}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode >= 300 {
+		_, err := io.Copy(io.Discard, res.Body)
+		return res.StatusCode, err
+	}
+	return res.StatusCode, json.NewDecoder(res.Body).Decode(answer)
+}
+
+// create makes a task that must be taken.
+func (s stack) create(text string) task {
+	s.Helper()
+	var made task
+	if status, err := ask(http.MethodPost, "/tasks", map[string]string{"text": text}, &made); status != 201 || err != nil || made.Text != text {
+		s.Fatalf("create %q: %d, %v, %+v", text, status, err, made)
+	}
+	return made
+}
+
+// done waits until the worker has done a task.
+func (s stack) done(id int64) (t task) {
+	s.Helper()
+	harness.Eventually(s.TB, fmt.Sprintf("task %d is done", id), func() bool {
+		status, err := ask(http.MethodGet, fmt.Sprint("/tasks/", id), nil, &t)
+		return status == 200 && err == nil && t.Done
+	})
+	return t
+}
+
+type stats struct{ Made, Done int }
+
+// TestStack is the life of the example, as its user lives it.
+func TestStack(t *testing.T) {
+	s := newStack(t)
+	defer s.Shell(t, s.dir, s.files+"down -v --timeout 5")
+	s.compose("up -d --wait --wait-timeout 120")
+	for _, service := range []string{"api", "worker", "postgres", "redis"} {
+		s.healthy(service, 1)
+	}
+	s.story()
+	s.kill()
+	s.restart()
+	s.scale()
+	s.compose("down -v --timeout 5")
+	for _, list := range []string{"ps -aq", "volume ls -q", "network ls -q --filter type=custom"} {
+		s.Docker(t, strings.Fields(list)...).Is(0, "")
+	}
+}
+
+// story is create, list, done by the worker, counted in Redis.
+func (s stack) story() {
+	made := s.create("the quick brown fox")
+	got := s.done(made.ID)
+	if got.Words != 4 || got.SHA256 != "9ecb36561341d18eb65484e833efea61edc74b84cf5e6ae1b81c63533e25fc8f" ||
+		got.Worker != s.ids("worker")[0][:12] {
+		s.Errorf("the worker answers %+v", got)
+	}
+	var all []task
+	if status, err := ask(http.MethodGet, "/tasks", nil, &all); status != 200 || err != nil || len(all) != 1 || all[0] != got {
+		s.Errorf("list: %d, %v, %+v", status, err, all)
+	}
+	var counted stats
+	if status, err := ask(http.MethodGet, "/stats", nil, &counted); status != 200 || err != nil || counted != (stats{1, 1}) {
+		s.Errorf("stats: %d, %v, %+v", status, err, counted)
+	}
+	if out := s.compose("exec -T redis redis-cli scard tasks:done"); out != "1\n" {
+		s.Errorf("Redis counts %q", out)
+	}
+	for _, no := range []struct {
+		method, path string
+		body         any
+		status       int
+	}{
+		{"POST", "/tasks", "no object", 400}, {"POST", "/tasks", map[string]string{"text": strings.Repeat("x", 10_001)}, 413},
+		{"GET", "/tasks/999", nil, 404}, {"GET", "/tasks/x", nil, 400}, {"GET", "/nowhere", nil, 404},
+	} {
+		if status, err := ask(no.method, no.path, no.body, nil); status != no.status || err != nil {
+			s.Errorf("%s %s: %d, %v; want %d", no.method, no.path, status, err, no.status)
+		}
+	}
+	for service, text := range map[string]string{"api": "serving on", "worker": "task 1 is done"} {
+		if out := s.compose("logs --no-color " + service); !strings.Contains(out, text) {
+			s.Errorf("log of %s: %q", service, out)
+		}
+	}
+	s.compose("exec -T api /api.wasm health")
+	s.compose("exec -T worker /worker.wasm health")
+	s.Shell(s.TB, s.dir, s.files+"exec -T api sh").Exits(127)
+}
+
+// kill kills the worker's process from the host; the restart policy brings it
+// back, and what was queued meanwhile is done.
+func (s stack) kill() {
+	id := s.ids("worker")[0]
+	pid, err := strconv.Atoi(s.Ask(s.TB, "inspect", "-f", "{{.State.Pid}}", id))
+	if err != nil {
+		s.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		s.Fatal(err)
+	}
+	made := s.create("made while nobody works")
+	harness.Eventually(s.TB, "the worker is back", func() bool {
+		return s.Ask(s.TB, "inspect", "-f", "{{.RestartCount}} {{.State.Running}}", id) == "1 true"
+	})
+	s.done(made.ID)
+	s.healthy("worker", 1)
+}
+
+// restart restarts PostgreSQL under load: the api says so with 503 and
+// recovers, and what it said yes to is there.
+func (s stack) restart() {
+	stop := make(chan struct{})
+	said := make(chan load)
+	const clients = 4
+	for range clients {
+		go func() { said <- press(stop) }()
+	}
+	s.compose("restart --timeout 10 postgres")
+	s.healthy("postgres", 1)
+	harness.Eventually(s.TB, "the api recovers", func() bool {
+		status, _ := ask(http.MethodGet, "/health", nil, &struct{}{})
+		return status == 200
+	})
+	close(stop)
+	refused := 0
+	for range clients {
+		l := <-said
+		refused += l.refused
+		for _, wrong := range l.wrong {
+			s.Error(wrong)
+		}
+		for id, text := range l.made {
+			if got := s.done(id); got.Text != text || got.Words != 2 {
+				s.Errorf("task %d is %+v, want %q", id, got, text)
+			}
+		}
+		if len(l.made) == 0 {
+			s.Error("a client made nothing")
+		}
+	}
+	if refused == 0 {
+		s.Error("nothing was refused: the restart fell into no load")
+	}
+	s.healthy("api", 1)
+	harness.Eventually(s.TB, "as many are counted as were made", func() bool {
+		var counted stats
+		status, err := ask(http.MethodGet, "/stats", nil, &counted)
+		return status == 200 && err == nil && counted.Made == counted.Done
+	})
+}
+
+// load is what one client saw.
+type load struct {
+	made    map[int64]string
+	refused int
+	wrong   []string
+}
+
+func press(stop <-chan struct{}) load {
+	l := load{made: map[int64]string{}}
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return l
+		case <-time.After(20 * time.Millisecond):
+		}
+		text := fmt.Sprintf("load %d", i)
+		var made task
+		status, err := ask(http.MethodPost, "/tasks", map[string]string{"text": text}, &made)
+		switch {
+		case err == nil && status == http.StatusCreated && made.Text == text && made.ID > 0:
+			l.made[made.ID] = text
+		case err == nil && status == http.StatusServiceUnavailable:
+			l.refused++
+		default:
+			l.wrong = append(l.wrong, fmt.Sprintf("create %q: %d, %v, %+v", text, status, err, made))
+		}
+	}
+}
+
+// scale has three workers do the work of one; each task is done once.
+func (s stack) scale() {
+	s.compose("up -d --wait --wait-timeout 60 --scale worker=3")
+	s.healthy("worker", 3)
+	workers := map[string]bool{}
+	harness.Eventually(s.TB, "all three workers work", func() bool {
+		workers[s.done(s.create("work for three").ID).Worker] = true
+		return len(workers) == 3
+	})
+	var counted stats
+	if status, err := ask(http.MethodGet, "/stats", nil, &counted); status != 200 || err != nil || counted.Made != counted.Done {
+		s.Errorf("stats: %d, %v, %+v", status, err, counted)
+	}
+}
