@@ -50,8 +50,8 @@ func stripInit(args []string, mounts []specs.Mount) (rest []string, program stri
 }
 
 // environment gives the guest the bundle's variables and nothing else, but for
-// PWD, which Go programs read to learn where they are. Of a name that comes
-// twice the last stands, as with runc.
+// PWD, which Go programs read to learn where they are; at / they know. Of a name
+// that comes twice the last stands, as with runc.
 func environment(env []string, cwd string) ([]string, error) {
 	out := make([]string, 0, len(env)+1)
 	index := make(map[string]int, len(env)+1)
@@ -70,7 +70,7 @@ func environment(env []string, cwd string) ([]string, error) {
 		index[name] = len(out)
 		out = append(out, v)
 	}
-	if _, ok := index["PWD"]; !ok {
+	if _, ok := index["PWD"]; !ok && cwd != "/" {
 		out = append(out, "PWD="+cwd)
 	}
 	return out, nil

@@ -87,6 +87,9 @@ func TestEnvironment(t *testing.T) {
 			same(t, "environment", got, c.want)
 		}
 	}
+	got, err := environment(nil, "/")
+	says(t, err, "")
+	same(t, "environment at /", got, []string{})
 }
 
 func TestSize(t *testing.T) {

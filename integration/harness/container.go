@@ -175,6 +175,12 @@ func (c *Container) Stdout(w io.Writer) *Container {
 	return c
 }
 
+// Stderr is the same for the other output.
+func (c *Container) Stderr(w io.Writer) *Container {
+	c.stderr = w
+	return c
+}
+
 // IO replaces the stdio by a creator of package cio (a log URI, for one).
 func (c *Container) IO(creator cio.Creator) *Container {
 	c.creator = creator
