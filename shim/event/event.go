@@ -34,7 +34,7 @@ const (
 // Forwarder sends events to containerd, one at a time. Publish never blocks. An
 // event that cannot be delivered is tried again before any later one: what is
 // out of order (a start after its exit) misleads containerd for good, what is
-// late does not.
+// late does not. One whose answer was lost with the connection comes twice.
 type Forwarder struct {
 	namespace string
 	address   string
