@@ -56,11 +56,12 @@ test-unit: deps guests
 	go test $$(go list ./... | grep -v -E '/(integration/guests|hack)/')
 
 test-containerd: deps stack guests
-	go test -tags integration -count 1 -p 1 -timeout 30m $$(go list ./integration/... | grep -v /docker)
+	go test -tags integration -count 1 -p 1 -timeout 30m $$(go list ./integration/... | grep -v -E '/(docker|compose)')
 
 test-docker: deps guests
 	hack/stack.sh docker containerd-2.4 runc
-	go test -tags integration -count 1 -p 1 -timeout 30m ./integration/docker/...
+	hack/example.sh
+	go test -tags integration -count 1 -p 1 -timeout 30m ./integration/docker/... ./integration/compose
 
 # The user's machine, emulated: cgroup v2, systemd, AppArmor.
 test-cgroup2: deps guests
