@@ -55,10 +55,10 @@ fi
 packages="ca-certificates curl git make gcc libc6-dev pkg-config libseccomp-dev
 iproute2 iptables procps util-linux busybox-static
 clang lld wasi-libc libclang-rt-14-dev-wasm32
-rustc libstd-rust-dev-wasm32 wabt"
+rustc libstd-rust-dev-wasm32 wabt
+postgresql redis-server"
 [ "${1:-}" = demo ] || packages="$packages
 binaryen cargo containernetworking-plugins nftables shellcheck
-postgresql redis-server
 qemu-system-x86 systemd dbus apparmor"
 
 missing=

@@ -14,6 +14,7 @@ mkdir -p build
 out=build/test-full.json
 : >"$out"
 hack/stack.sh containerd-2.4 containerd-2.3 containerd-2.2 containerd-2.0 containerd-1.7 runc
+hack/example.sh
 
 failed=0
 run() {

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command demo runs a private containerd in a clean room, and in it Wasm
-// samples by the shim beside a Linux container by runc. It is run by
+// samples by the shim beside a Linux container by runc; then a private dockerd
+// and on it the Compose stack of examples. It is run by
 // hack/demo.sh in the repository's folder, with everything built.
 package main
 
@@ -54,6 +55,8 @@ func copyTools(dir string) error {
 	for _, program := range []string{
 		"containerd-shim-wazero-v1", "stack/runc/bin/runc", "stack/containerd-2.4/bin/containerd",
 		"stack/containerd-2.4/bin/ctr", "stack/containerd-2.4/bin/containerd-shim-runc-v2",
+		"stack/docker/bin/dockerd", "stack/docker/bin/docker", "stack/docker/bin/docker-proxy",
+		"stack/docker/bin/docker-compose",
 	} {
 		body, err := os.ReadFile(filepath.Join("build", program))
 		if err != nil {
@@ -84,7 +87,7 @@ func demo() error {
 	}
 	defer stop()
 	for _, img := range []func() (image.Image, error){wasm, busybox} {
-		if err := load(img); err != nil {
+		if err := load(img, "ctr", "image", "import", "--all-platforms"); err != nil {
 			return err
 		}
 	}
@@ -96,7 +99,10 @@ func demo() error {
 		fmt.Print(output)
 		fmt.Printf("[status %d, %d ms]\n", status, took.Milliseconds())
 	}
-	return compare()
+	if err := compare(); err != nil {
+		return err
+	}
+	return stack()
 }
 
 func shimArgs(args []string) []string {
@@ -186,8 +192,8 @@ disabled_plugins = ["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime
 	return nil, fmt.Errorf("containerd does not answer; its log:\n%s", text)
 }
 
-// load imports an image as a user does.
-func load(make func() (image.Image, error)) error {
+// load imports an image as a user does, by a command that takes its archive.
+func load(make func() (image.Image, error), command ...string) error {
 	img, err := make()
 	if err != nil {
 		return err
@@ -201,8 +207,8 @@ func load(make func() (image.Image, error)) error {
 	if err := img.Write(file); err != nil {
 		return err
 	}
-	fmt.Printf("$ ctr image import --all-platforms %s\n", filepath.Base(archive))
-	if _, status, output := timed("ctr", "image", "import", "--all-platforms", archive); status != 0 {
+	fmt.Printf("$ %s %s\n", strings.Join(command, " "), filepath.Base(archive))
+	if _, status, output := timed(command[0], append(command[1:], archive)...); status != 0 {
 		return fmt.Errorf("import %s: %s", img.Name, output)
 	}
 	return nil
