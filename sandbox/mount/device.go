@@ -33,19 +33,19 @@ func nodeMode(d *config.Device) (uint32, error) {
 	return 0, fmt.Errorf("device %s: unknown type %q", d.Path, d.Type)
 }
 
-// makeNode makes a device node with its owner and mode, whatever the umask.
+// makeNode makes a device node with its owner and mode, the umask being 0: a
+// mode that is set afterwards by name would be set through a link, too, that
+// somebody has put in the node's place, and on a file of the host.
 func makeNode(dir int, name string, mode uint32, d *config.Device, uid, gid int) error {
 	dev := unix.Mkdev(uint32(d.Major), uint32(d.Minor))
 	if err := unix.Mknodat(dir, name, mode, int(dev)); err != nil {
 		return err
 	}
-	if err := unix.Fchownat(dir, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return err
-	}
-	return unix.Fchmodat(dir, name, mode&0o7777, 0)
+	return unix.Fchownat(dir, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
 }
 
-// Device makes a device node below r, or leaves one that is as it should be.
+// Device makes a device node below r, or leaves one that is as it should be. The
+// umask must be 0.
 func (r Root) Device(d *config.Device) error {
 	if err := r.device(d); err != nil {
 		return fmt.Errorf("device %s: %w", d.Path, err)
@@ -167,6 +167,7 @@ func aside(do func() error) error {
 			done <- fmt.Errorf("making a mount namespace for device nodes: %w", err)
 			return
 		}
+		unix.Umask(0) // the thread's own, which comes with the namespace
 		done <- do()
 	}()
 	return <-done
