@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -121,6 +122,38 @@ func TestEnsure(t *testing.T) {
 	}
 	if list := names(t, c); len(list) != 2 {
 		t.Errorf("files %q, want two", list)
+	}
+}
+
+// TestNothingInherited: the compile process, whose like are forked meanwhile,
+// gets no descriptor of the container's file.
+func TestNothingInherited(t *testing.T) {
+	f := file(t, wasm("inherited"))
+	seen := 0
+	c := open(t, &compiler{before: func(context.Context) error {
+		fds, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			return err
+		}
+		for _, e := range fds {
+			if link, _ := os.Readlink("/proc/self/fd/" + e.Name()); link != f.Name() {
+				continue
+			}
+			seen++
+			fd, _ := strconv.Atoi(e.Name())
+			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+				t.Errorf("descriptor %d of the module is inherited", fd)
+			}
+		}
+		return nil
+	}}, 0)
+	e, err := c.Ensure(context.Background(), f, "/app.wasm", 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Close()
+	if seen < 2 {
+		t.Errorf("%d descriptors of the module, want the caller's and the cache's", seen)
 	}
 }
 

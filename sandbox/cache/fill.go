@@ -59,7 +59,8 @@ func (c *Cache) join(ctx context.Context, key string, src *source) (*flight, err
 		f.waiters++
 		return f, nil
 	}
-	fd, err := unix.Dup(src.fd)
+	// Close-on-exec, or programs that are started meanwhile would inherit it.
+	fd, err := unix.FcntlInt(uintptr(src.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, src.failed(err)
 	}
