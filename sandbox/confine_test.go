@@ -4,12 +4,14 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"sort"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -163,5 +165,23 @@ func TestLogs(t *testing.T) {
 	got := strings.Split(l.String(), "\n")
 	if len(got) != linesPerBurst || len(got[0]) > maxLine || strings.ContainsRune(got[0], 0x1b) {
 		t.Errorf("%d lines, the first %q", len(got), got[0])
+	}
+}
+
+// TestLogFlood: a process that writes without end costs the shim no processor,
+// whether its lines have no end or nothing in them.
+func TestLogFlood(t *testing.T) {
+	for name, text := range map[string]string{"no line": "x", "empty lines": "\n", "lines": strings.Repeat("x", 79) + "\n"} {
+		t.Run(name, func(t *testing.T) {
+			_, w, err := newLog(nil)
+			must(t, err)
+			defer w.Close()
+			must(t, w.SetWriteDeadline(time.Now().Add(2*time.Second)))
+			flood := []byte(strings.Repeat(text, 16*bytesPerBurst/len(text)))
+			n, err := w.Write(flood)
+			if !errors.Is(err, os.ErrDeadlineExceeded) || n > 2*bytesPerBurst {
+				t.Errorf("%d bytes were read: %v", n, err)
+			}
+		})
 	}
 }

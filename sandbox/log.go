@@ -6,10 +6,12 @@ package sandbox
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // Bounds of what a sandbox process may tell the operator.
@@ -46,25 +48,20 @@ func newLog(emit func(string)) (*logReader, *os.File, error) {
 func (l *logReader) run() {
 	defer close(l.ended)
 	defer l.pipe.Close()
-	in := bufio.NewReaderSize(l.pipe, maxLine)
+	in := bufio.NewReaderSize(&throttle{r: l.pipe}, maxLine)
 	var begin time.Time
-	lines, bytes := 0, 0
+	lines := 0
 	for {
 		b, more, err := in.ReadLine()
 		if err != nil {
 			return
 		}
-		bytes += len(b)
 		line := printable(string(b))
 		for more && err == nil {
-			b, more, err = in.ReadLine()
-			bytes += len(b)
-		}
-		if bytes > bytesPerBurst {
-			time.Sleep(burstInterval)
+			_, more, err = in.ReadLine()
 		}
 		if now := time.Now(); now.Sub(begin) >= burstInterval {
-			begin, lines, bytes = now, 0, 0
+			begin, lines = now, 0
 		}
 		if lines++; lines > linesPerBurst || line == "" {
 			continue
@@ -77,6 +74,27 @@ func (l *logReader) run() {
 			l.emit(line)
 		}
 	}
+}
+
+// throttle reads bytesPerBurst in a burstInterval: reading is the shim's work,
+// whatever the bytes are.
+type throttle struct {
+	r     io.Reader
+	begin time.Time
+	bytes int
+}
+
+func (t *throttle) Read(p []byte) (int, error) {
+	if t.bytes >= bytesPerBurst {
+		time.Sleep(burstInterval - time.Since(t.begin))
+		t.bytes = 0
+	}
+	if t.bytes == 0 {
+		t.begin = time.Now()
+	}
+	n, err := t.r.Read(p)
+	t.bytes += n
+	return n, err
 }
 
 func (l *logReader) note(line string) {
@@ -96,7 +114,7 @@ func (l *logReader) word() string {
 
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r

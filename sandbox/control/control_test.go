@@ -155,8 +155,8 @@ func TestErrors(t *testing.T) {
 			}
 		}
 	}
-	got := Error{Kind: "nonsense", Text: "a\nb\x1b" + strings.Repeat("x", 10000) + "\xff"}.Err()
-	if !errdefs.IsUnknown(got) || len(got.Error()) > maxText || strings.ContainsAny(got.Error(), "\n\x1b") {
+	got := Error{Kind: "nonsense", Text: "a\nb\x1b\u009b\u202e" + strings.Repeat("x", 10000) + "\xff"}.Err()
+	if !errdefs.IsUnknown(got) || len(got.Error()) > maxText || strings.ContainsAny(got.Error(), "\n\x1b\u009b\u202e") {
 		t.Errorf("a hostile error: %.40q, %d bytes", got.Error(), len(got.Error()))
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 	"unsafe"
 
 	"github.com/containerd/errdefs"
@@ -183,7 +184,7 @@ func describe(info *unix.Siginfo) string {
 // printable makes output fit for one line of an error.
 func printable(output []byte) string {
 	text := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
