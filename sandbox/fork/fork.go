@@ -180,6 +180,12 @@ func Self() (*os.File, error) {
 		return self.file, nil
 	}
 	fd, err := unix.OpenTree(unix.AT_FDCWD, "/proc/self/exe", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err == unix.EINVAL {
+		// Before Linux 6.15 a detached mount, which this process may itself
+		// have been started from, cannot be cloned.
+		self.file, err = readOnlyExe()
+		return self.file, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the running binary: %w", err)
 	}
@@ -190,6 +196,23 @@ func Self() (*os.File, error) {
 	}
 	self.file = os.NewFile(uintptr(fd), "self")
 	return self.file, nil
+}
+
+// readOnlyExe is the running binary where its mount already is read-only.
+func readOnlyExe() (*os.File, error) {
+	fd, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening the running binary: %w", err)
+	}
+	var st unix.Statfs_t
+	if err = unix.Fstatfs(fd, &st); err == nil && st.Flags&unix.ST_RDONLY == 0 {
+		err = errors.New("its mount can be neither cloned nor is it read-only")
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("opening the running binary: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "self"), nil
 }
 
 // pointer is for addresses that a child hands to the kernel.
