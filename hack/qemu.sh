@@ -39,9 +39,13 @@ initrd() {
 	cp "$root/hack/qemu/command.service" "$dir/units/"
 	for module in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci \
 		netfs fscache 9pnet 9pnet_virtio 9p overlay; do
-		# A kernel may have it built in.
-		find "$kernel/lib/modules" -name "$module.ko" -exec cp {} "$dir/modules/" \;
-		[ ! -f "$dir/modules/$module.ko" ] || echo "$module" >>"$dir/modules/order"
+		file=$(find "$kernel/lib/modules" -name "$module.ko" -o -name "$module.ko.xz")
+		case $file in
+		'') continue ;; # the kernel has it built in
+		*.xz) busybox xzcat "$file" >"$dir/modules/$module.ko" ;;
+		*) cp "$file" "$dir/modules/" ;;
+		esac
+		echo "$module" >>"$dir/modules/order"
 	done
 	(cd "$dir" && find . | busybox cpio -o -H newc 2>/dev/null) | gzip -1 >"$work/initrd.img"
 }

@@ -20,7 +20,7 @@ go test -c -trimpath -ldflags "-s -w" -o $out/cgroup.test ./sandbox/cgroup
 exec hack/qemu.sh sh -c '
 	run() {
 		echo "== $1" && cd "/repo/$1" && shift
-		"$@" -test.v -test.timeout 200s
+		"$@" -test.v -test.timeout 260s
 	}
 	run integration/machine /repo/build/machine/machine.test -test.run "$1" &&
 	run sandbox/cgroup /repo/build/machine/cgroup.test -test.run "$1"
