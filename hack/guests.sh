@@ -53,6 +53,9 @@ if [ -z "$(find "$box" -newer c/box.c -newer c/box_files.c -newer c/box_process.
 	gcc -static -O2 -s -Wall -Wno-return-type c/box*.c -o "$box.new"
 	mv "$box.new" "$box"
 fi
+for name in escape reach; do
+	if stale $name c/$name.c; then cc -s c/$name.c; fi
+done
 if stale crash c/crash.c; then cc -g -O0 "-ffile-prefix-map=$source=." c/crash.c; fi
 if stale reactor c/reactor.c; then cc -s -mexec-model=reactor c/reactor.c; fi
 if stale panic-rust rust/panic.rs; then rust rust/panic.rs; fi
