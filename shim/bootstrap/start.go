@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"runtime"
 	"strconv"
 	"syscall"
 
@@ -48,15 +49,20 @@ func Start(inv *Invocation, stdin *os.File, stdout io.Writer) error {
 		return err
 	}
 	address := unixScheme + inv.Socket
+	// Before the shim process, which no containerd would find without it: this
+	// fails where a restarted one has already given the bundle up.
+	err = record.WriteFile(path.Join(bundle, addressFile), []byte(address))
 	if socket != nil {
 		defer socket.Close()
-		if err := spawn(inv, req, socket); err != nil {
+		if err == nil {
+			err = spawn(inv, req, socket)
+		}
+		if err != nil {
 			_ = os.Remove(inv.Socket)
-			return fmt.Errorf("start the shim process: %w", err)
 		}
 	}
-	if err := record.WriteFile(path.Join(bundle, addressFile), []byte(address)); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("start the shim process: %w", err)
 	}
 	_, err = stdout.Write(req.answer(address))
 	return err
@@ -81,20 +87,22 @@ func spawn(inv *Invocation, req *Request, socket *os.File) error {
 	if inv.Debug {
 		args = append(args, "-debug")
 	}
-	p, err := os.StartProcess("/proc/self/exe", args, &os.ProcAttr{
+	// Not os.StartProcess, which forks once more to find out about pidfds.
+	pid, err := syscall.ForkExec("/proc/self/exe", args, &syscall.ProcAttr{
 		Env:   environment(inv),
-		Files: []*os.File{null, null, null, socket},
+		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), socket.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
+	runtime.KeepAlive(socket)
 	if err != nil {
 		return err
 	}
-	if err := joinCgroup(req.ShimCgroup, p.Pid); err != nil {
-		_ = p.Kill()
-		_, _ = p.Wait()
+	if err := joinCgroup(req.ShimCgroup, pid); err != nil {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		_, _ = syscall.Wait4(pid, nil, 0, nil)
 		return err
 	}
-	return p.Release()
+	return nil
 }
 
 // environment of the shim process: containerd's own (proxies, credentials,
