@@ -33,6 +33,9 @@ import (
 // drainTimeout bounds what the shim still does once it is told to end.
 const drainTimeout = 5 * time.Second
 
+// orphanTime is when a shim without a container looks for its bundle.
+const orphanTime = 2 * time.Second
+
 // Run serves the group's containers until containerd says Shutdown and none is
 // left, or a signal ends the shim and with it its containers. The working
 // directory is the first container's bundle.
@@ -72,6 +75,7 @@ func Run(inv *bootstrap.Invocation) error {
 		caches:     make(map[string]*cache.Cache),
 	}
 	s.register(server)
+	defer time.AfterFunc(orphanTime, func() { s.endOrphan(bundle) }).Stop()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
 	served := make(chan error, 1)
@@ -91,6 +95,16 @@ func Run(inv *bootstrap.Invocation) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	return errors.Join(err, events.Close(ctx), closeServer(ctx, server))
+}
+
+// endOrphan ends a shim that nobody will ever call: containerd was killed during
+// `start`, and its successor has removed the bundle before it held an address.
+func (s *service) endOrphan(bundle string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := os.Stat(bundle); os.IsNotExist(err) && len(s.containers) == 0 {
+		s.shutdown()
+	}
 }
 
 // closeServer lets requests in flight be answered.

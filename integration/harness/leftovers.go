@@ -122,6 +122,8 @@ func (h Holdings) files(top string) {
 			return nil
 		case strings.HasSuffix(path, "/rootfs"):
 			return fs.SkipDir // a container's own files
+		case entry.Name() == "mounts.db":
+			return nil // containerd's own, from 2.2 on; an upgrade makes it
 		case !entry.IsDir():
 			h["file "+path] = true
 		}
