@@ -67,6 +67,16 @@ func narrow(g policy.Grants, ceiling *settings.Ceiling) policy.Grants {
 	return g
 }
 
+// namingFiles are the files that say what a name means, where connections are
+// granted by name. The guest may not write to them: they outlive it, and its
+// next start, or an exec, would believe them.
+func namingFiles(g *policy.Grants) []string {
+	if g.ConnectAny || !slices.ContainsFunc(g.Connect, func(r policy.ConnectRule) bool { return r.Name != "" }) {
+		return nil
+	}
+	return []string{"/etc/hosts", "/etc/resolv.conf"}
+}
+
 // notPreopened reports whether a rule is none that a socket can be made from
 // before the guest says more.
 func notPreopened(r policy.ListenRule) bool {

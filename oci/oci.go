@@ -84,6 +84,7 @@ func configure(in Input) (*config.Container, error) {
 	ceiling := &in.Settings.Ceiling
 	p.Preopens = grants.Preopens
 	p.Network = network(c.Namespaces.Net.Own(), grants, ceiling)
+	c.ReadonlyPaths = append(c.ReadonlyPaths, namingFiles(&p.Network.Grants)...)
 	p.Timeout = shorter(grants.Timeout, ceiling.Timeout)
 	p.CPUTimeout = shorter(grants.CPUTimeout, ceiling.CPUTimeout)
 	c.Process = *p

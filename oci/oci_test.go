@@ -233,6 +233,26 @@ func TestAnnotationsAndCeiling(t *testing.T) {
 	}
 }
 
+// TestNamingFiles: a guest that may connect by name does not say what names mean.
+func TestNamingFiles(t *testing.T) {
+	for connect, want := range map[string][]string{
+		"":                                 nil,
+		"none":                             nil,
+		"10.0.0.0/8:443":                   nil,
+		"unix:/run/db.sock":                nil,
+		"10.0.0.0/8:443,postgres:5432":     {"/etc/hosts", "/etc/resolv.conf"},
+		"*.example.com@203.0.113.0/24:443": {"/etc/hosts", "/etc/resolv.conf"},
+	} {
+		spec := load(t, "docker")
+		if connect != "" {
+			spec.Annotations = map[string]string{"io.containerd.wazero.v1/connect": connect}
+		}
+		if got := mustConfigure(t, input(spec)).ReadonlyPaths; !slices.Equal(got, want) {
+			t.Errorf("%q: read-only %q, want %q", connect, got, want)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*specs.Spec)

@@ -128,6 +128,23 @@ func TestRootReadonly(t *testing.T) {
 	}
 }
 
+// TestReadonlyFile: a file that is bound in writable cannot be written to, nor
+// put away, once its path is read-only; what the host writes still shows.
+func TestReadonlyFile(t *testing.T) {
+	src := source(t)
+	b := newBox(t, strings.Fields("try write /etc/hosts x , try rm /etc/hosts , cat /etc/hosts")...)
+	b.config.Mounts = []config.Mount{bind(src+"/f", "/etc/hosts", 0)}
+	b.config.ReadonlyPaths = []string{"/etc/hosts", "/etc/resolv.conf"}
+	b.create()
+	must(t, os.WriteFile(src+"/f", []byte("later\n"), 0o666))
+	must(t, b.init.Start(testContext(t)))
+	status, out := wait(t, b.init), b.stdout.all(t)
+	want := "box: /etc/hosts: Read-only file system\nbox: /etc/hosts: Resource busy\nlater\n"
+	if status != 0 || out != want {
+		t.Errorf("status %d, stdout %q, want %q, stderr %q", status, out, want, b.stderr.all(t))
+	}
+}
+
 func TestHiddenPaths(t *testing.T) {
 	b := newBox(t, strings.Fields("ls /secret , cat /file , try write /ro/f x , try write /masked-dir/f x")...)
 	root := b.config.Root.Path
