@@ -7,6 +7,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
+	"unicode"
 
 	"github.com/containerd/errdefs"
 	"github.com/containerd/errdefs/pkg/errgrpc"
@@ -69,11 +71,21 @@ func method[Req any, Message interface {
 
 // toStatus gives what has no sentinel of its own the code unknown. Left to
 // itself ttrpc would make a missing file of the host a container not found.
+// Paths and names in the text are an image's or a pod author's, and end up on
+// terminals: what could control one is taken out.
 func toStatus(err error) error {
-	if st, ok := status.FromError(errgrpc.ToGRPC(err)); ok {
-		return st.Err()
+	st, ok := status.FromError(errgrpc.ToGRPC(err))
+	if !ok {
+		st = status.New(codes.Unknown, err.Error())
 	}
-	return status.Error(codes.Unknown, err.Error())
+	p := st.Proto()
+	p.Message = strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(p.Message, "?"))
+	return status.FromProto(p).Err()
 }
 
 // decodeJSON decodes the JSON that containerd's typeurl packs types of the OCI
