@@ -29,18 +29,20 @@ func kinds(n *config.Namespaces) []struct {
 	config.Namespace
 	flag int
 	name string
+	host string
 } {
 	return []struct {
 		config.Namespace
 		flag int
 		name string
+		host string // the host's, which is the shim's own
 	}{
-		{n.Net, unix.CLONE_NEWNET, "network"},
-		{n.PID, unix.CLONE_NEWPID, "pid"},
-		{n.IPC, unix.CLONE_NEWIPC, "ipc"},
-		{n.UTS, unix.CLONE_NEWUTS, "uts"},
-		{n.Cgroup, unix.CLONE_NEWCGROUP, "cgroup"},
-		{n.User, unix.CLONE_NEWUSER, "user"},
+		{n.Net, unix.CLONE_NEWNET, "network", "/proc/self/ns/net"},
+		{n.PID, unix.CLONE_NEWPID, "pid", "/proc/self/ns/pid"},
+		{n.IPC, unix.CLONE_NEWIPC, "ipc", "/proc/self/ns/ipc"},
+		{n.UTS, unix.CLONE_NEWUTS, "uts", "/proc/self/ns/uts"},
+		{n.Cgroup, unix.CLONE_NEWCGROUP, "cgroup", "/proc/self/ns/cgroup"},
+		{n.User, unix.CLONE_NEWUSER, "user", "/proc/self/ns/user"},
 	}
 }
 
@@ -63,7 +65,7 @@ func openNamespaces(n *config.Namespaces) (_ *namespaces, err error) {
 		}
 		switch {
 		case k.Path != "":
-			err = ns.open(k.Path, k.flag, k.name)
+			err = ns.open(k.Path, k.host, k.flag, k.name)
 		case !k.New:
 		case k.flag == unix.CLONE_NEWUSER:
 			var f *os.File
@@ -88,8 +90,9 @@ func (ns *namespaces) add(f *os.File, flag int, name string) {
 }
 
 // open opens a namespace by its path, once, and makes sure that it is one of
-// the wanted kind.
-func (ns *namespaces) open(path string, flag int, name string) error {
+// the wanted kind and not the host's: that was found out by the path before
+// grants were made by it, and a path with a pid in it may lead elsewhere by now.
+func (ns *namespaces) open(path, host string, flag int, name string) error {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return control.Errorf(errdefs.ErrInvalidArgument, "the %s namespace %s cannot be opened: %v", name, path, err)
@@ -98,6 +101,10 @@ func (ns *namespaces) open(path string, flag int, name string) error {
 	if err := checkNamespace(fd, flag); err != nil {
 		f.Close()
 		return control.Errorf(errdefs.ErrInvalidArgument, "%s is not a %s namespace: %v", path, name, err)
+	}
+	if same(fd, host) {
+		f.Close()
+		return control.Errorf(errdefs.ErrInvalidArgument, "%s is the host's %s namespace now, not another container's", path, name)
 	}
 	ns.add(f, flag, name)
 	return nil
@@ -119,6 +126,12 @@ func checkNamespace(fd, flag int) error {
 		return fmt.Errorf("it is one of another kind")
 	}
 	return nil
+}
+
+// same reports whether an open file lies at path.
+func same(fd int, path string) bool {
+	var a, b unix.Stat_t
+	return unix.Fstat(fd, &a) == nil && unix.Stat(path, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
 }
 
 func (ns *namespaces) close() {

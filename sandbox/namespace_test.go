@@ -194,6 +194,7 @@ func TestNamespaceErrors(t *testing.T) {
 		{"/etc/passwd", "it is no namespace at all"},
 		{"/proc/self/status", "it is no namespace at all"},
 		{fifo, "it is no namespace at all"},
+		{"/proc/self/ns/net", "the host's network namespace"},
 	} {
 		b := newBox(t, "true")
 		b.config.Namespaces.Net = config.Namespace{Path: tc.path}
