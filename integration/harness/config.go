@@ -69,6 +69,8 @@ func (n *Node) configCRI() string {
 [plugins."io.containerd.grpc.v1.cri".cni]
   bin_dir = "/usr/lib/cni"
   conf_dir = "$ROOT/cni"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+  runtime_type = "` + RuncRuntime + `"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.wazero]
   runtime_type = "` + Runtime + `"
   pod_annotations = ["` + Runtime + `/*"]

@@ -48,7 +48,10 @@ type Node struct {
 type Option func(*Node)
 
 // WithCRI has the node run the CRI plugin, with a handler "wazero".
-func WithCRI() Option { return func(n *Node) { n.cri = true } }
+// All it makes is in the namespace of CRI.
+func WithCRI() Option {
+	return func(n *Node) { n.cri, n.Namespace = true, criNamespace }
+}
 
 // WithEnv adds to containerd's environment ("KEY=value").
 func WithEnv(env ...string) Option {
@@ -109,6 +112,11 @@ func (n *Node) Start(t testing.TB) {
 	t.Helper()
 	for _, dir := range []string{n.root, n.state} {
 		if err := os.MkdirAll(dir, 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n.cri {
+		if err := n.configureNetwork(); err != nil {
 			t.Fatal(err)
 		}
 	}
