@@ -36,6 +36,8 @@ func TestPods(t *testing.T) {
 				{"pause answers", pauseAnswers},
 				{"errors", errorTexts},
 				{"memory limit", memoryLimit},
+				{"containerd crashes", restart},
+				{"shim is killed", shimKilled},
 			} {
 				t.Run(test.name, func(t *testing.T) { test.run(t, node) })
 			}
