@@ -36,7 +36,9 @@ func newNetwork(p *config.Process, guest wazero.CompiledModule, preopens []wasi.
 	}
 	n := net.New(judge, resolve.New(resolve.InRoot(root)))
 	if judge.Unix() {
-		n.OpenDir = func(dir string) (int, net.Errno) { return openBeneath(preopens, root, dir) }
+		n.OpenDir = func(dir string, change bool) (int, net.Errno) {
+			return openBeneath(preopens, root, dir, change)
+		}
 	}
 	return n, nil
 }
@@ -45,8 +47,9 @@ func newNetwork(p *config.Process, guest wazero.CompiledModule, preopens []wasi.
 func refused(rule string) { descriptorWrite(config.FDLog, rule+"\n") }
 
 // openBeneath opens a directory by its absolute path as the guest names it: in
-// the preopen with the longest name that leads there.
-func openBeneath(preopens []wasi.Preopen, root int, dir string) (int, net.Errno) {
+// the preopen with the longest name that leads there. A read-only one may not be
+// changed.
+func openBeneath(preopens []wasi.Preopen, root int, dir string, change bool) (int, net.Errno) {
 	best, rest := -1, ""
 	for i := range preopens {
 		name := path.Clean(preopens[i].Name)
@@ -56,6 +59,9 @@ func openBeneath(preopens []wasi.Preopen, root int, dir string) (int, net.Errno)
 	}
 	if best < 0 {
 		return -1, syscall.ENOENT
+	}
+	if change && preopens[best].ReadOnly {
+		return -1, syscall.EROFS
 	}
 	how := unix.OpenHow{
 		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,

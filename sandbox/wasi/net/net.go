@@ -54,8 +54,9 @@ type Network struct {
 	resolver *resolve.Resolver
 	// OpenDir opens the directory in which a Unix socket lies, by its absolute
 	// path as the guest names it, within the guest's preopens and without
-	// following symbolic links. It is nil where the guest has no Unix sockets.
-	OpenDir func(path string) (fd int, errno Errno)
+	// following symbolic links; with change set something is to be made in it.
+	// It is nil where the guest has no Unix sockets.
+	OpenDir func(path string, change bool) (fd int, errno Errno)
 }
 
 // New makes the network of a guest. The resolver may be nil: then no name can

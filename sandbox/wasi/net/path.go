@@ -21,7 +21,7 @@ func (s *Socket) bindPath(p string) Errno {
 	if !s.net.policy.BindPath(p) {
 		return syscall.EACCES
 	}
-	return s.at(p, func(_ int, sa *sockaddr) Errno { return bind(s.fd, sa) })
+	return s.at(p, true, func(_ int, sa *sockaddr) Errno { return bind(s.fd, sa) })
 }
 
 // connectPath connects to a socket by name.
@@ -29,7 +29,7 @@ func (s *Socket) connectPath(p string) Errno {
 	if !s.net.policy.ConnectPath(p) {
 		return syscall.EACCES
 	}
-	return s.at(p, func(dir int, sa *sockaddr) Errno {
+	return s.at(p, false, func(dir int, sa *sockaddr) Errno {
 		if errno := isSocket(dir, path.Base(p)); errno != 0 {
 			return errno
 		}
@@ -42,7 +42,7 @@ func (s *Socket) sendPath(iovs [][]byte, p string) (n int, errno Errno) {
 	if !s.net.policy.ConnectPath(p) {
 		return 0, syscall.EACCES
 	}
-	errno = s.at(p, func(dir int, sa *sockaddr) Errno {
+	errno = s.at(p, false, func(dir int, sa *sockaddr) Errno {
 		if errno := isSocket(dir, path.Base(p)); errno != 0 {
 			return errno
 		}
@@ -67,14 +67,14 @@ func isSocket(dir int, name string) Errno {
 }
 
 // at calls f with the directory of a path as the working directory and the
-// path's last name as an address.
-func (s *Socket) at(p string, f func(dir int, sa *sockaddr) Errno) Errno {
+// path's last name as an address, which f makes if change is set.
+func (s *Socket) at(p string, change bool, f func(dir int, sa *sockaddr) Errno) Errno {
 	parent, name := path.Split(p)
 	var sa sockaddr
 	if errno := sa.setPath(name); errno != 0 {
 		return errno
 	}
-	dir, errno := s.net.OpenDir(parent)
+	dir, errno := s.net.OpenDir(parent, change)
 	if errno != 0 {
 		return errno
 	}

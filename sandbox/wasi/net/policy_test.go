@@ -202,7 +202,7 @@ func unixNetwork(t *testing.T, listen, connect string) (*Network, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(root) })
-	n.OpenDir = func(path string) (int, Errno) {
+	n.OpenDir = func(path string, _ bool) (int, Errno) {
 		fd, err := unix.Openat2(root, path, &unix.OpenHow{
 			Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS})
 		if err != nil {

@@ -103,7 +103,7 @@ func (h *host) run(ctx context.Context) error {
 	}
 	judge := policy.New(h.Grants, func(rule string) { fmt.Fprintln(os.Stderr, "refused:", rule) })
 	network := net.New(judge, resolve.New(resolve.InRoot(dir)))
-	network.OpenDir = func(path string) (int, net.Errno) {
+	network.OpenDir = func(path string, _ bool) (int, net.Errno) {
 		fd, err := unix.Openat2(dir, path, &unix.OpenHow{
 			Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS})
 		if err != nil {
