@@ -36,6 +36,7 @@ func TestPods(t *testing.T) {
 				{"pause answers", pauseAnswers},
 				{"errors", errorTexts},
 				{"memory limit", memoryLimit},
+				{"images", images},
 				{"containerd crashes", restart},
 				{"shim is killed", shimKilled},
 			} {
