@@ -250,16 +250,20 @@ func userNamespace(t *testing.T, node *harness.Node) {
 
 // errorTexts are what crictl shows of what cannot be run.
 func errorTexts(t *testing.T, node *harness.Node) {
+	node.ImportCRI(t, harness.BusyboxImage(t))
 	p := newPod(t, node).run()
 	for _, test := range []struct {
-		name, command string
-		want          []string
+		name, image, command string
+		want                 []string
 	}{
-		{"absent", "/absent.wasm", []string{"/absent.wasm", "no such file"}},
-		{"text", "/etc/passwd", []string{"/etc/passwd", "is not a WebAssembly binary"}},
-		{"imports", "/unknown-import.wasm", []string{"/unknown-import.wasm", "env.launch_missiles"}},
+		{"absent", harness.Guests, "/absent.wasm", []string{"/absent.wasm", "no such file"}},
+		{"text", harness.Guests, "/etc/passwd", []string{"/etc/passwd", "is not a WebAssembly binary"}},
+		{"linux", harness.Busybox, "/bin/busybox", []string{"/bin/busybox", "Linux"}},
+		{"imports", harness.Guests, "/unknown-import.wasm", []string{"/unknown-import.wasm", "env.launch_missiles"}},
 	} {
-		id := p.create(p.container(test.name, test.command))
+		config := p.container(test.name, test.command)
+		config["image"] = object{"image": test.image}
+		id := p.create(config)
 		node.Crictl(t, "start", id).Exits(1).Complains(test.want...)
 		c := p.waitState(id, "CONTAINER_EXITED")
 		if c.Status.Reason != "StartError" || c.Status.ExitCode != 128 || !strings.Contains(c.Status.Message, test.want[1]) {
