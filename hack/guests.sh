@@ -7,6 +7,7 @@
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
+script=$root/hack/guests.sh
 source=$root/integration/guests
 out=$root/build/guests
 mkdir -p "$out"
@@ -17,7 +18,7 @@ flock 9
 stale() {
 	output=$out/$1.wasm
 	shift
-	for input in "$@" "$0"; do
+	for input in "$@" "$script"; do
 		[ -n "$(find "$output" -newer "$input" 2>/dev/null)" ] || return 0
 	done
 	return 1
