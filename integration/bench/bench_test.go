@@ -7,6 +7,7 @@ package bench
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"strconv"
 	"sync"
@@ -104,7 +105,7 @@ func ctrRun(t *testing.T, node *harness.Node, figures *table) {
 	own := median(client)
 	runc := median(times[0]) - own
 	for i, h := range list[1:] {
-		figures.beside("`ctr run --rm` of hello ("+h.name+"), less the client's own "+ms(own), median(times[i+1])-own, runc, "0.33, under 0.50")
+		figures.beside("`ctr run --rm` of hello ("+h.name+"), less the client's own time", median(times[i+1])-own, runc, "0.33, under 0.50")
 	}
 }
 
@@ -151,7 +152,8 @@ func rate(t *testing.T, node *harness.Node, figures *table) {
 			h.make(node, t).Run().Exits(0)
 			persecond[i] = perSecond(*rounds+8, atOnce, func() { h.make(node, t).Run() })
 		}
-		figures.add("Containers per second, "+strconv.Itoa(atOnce)+" at a time (C)", decimal(persecond[1]), decimal(persecond[0]),
+		fmt.Printf("%d at a time: %.1f containers per second, runc %.1f\n", atOnce, persecond[1], persecond[0])
+		figures.row("Containers per second, "+strconv.Itoa(atOnce)+" at a time (C)", "",
 			strconv.FormatFloat(persecond[1]/persecond[0], 'f', 2, 64), "")
 	}
 }
@@ -175,8 +177,6 @@ func perSecond(count, atOnce int, run func()) float64 {
 	return float64(count) / time.Since(begin).Seconds()
 }
 
-func decimal(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
-
 // cacheFolder is where the node's compile cache is, in the room.
 const cacheFolder = "/var/lib/containerd-shim-wazero"
 
@@ -194,8 +194,7 @@ func compile(t *testing.T, node *harness.Node, figures *table) {
 				*times = append(*times, time.Since(begin))
 			}
 		}
-		figures.add("First run of a module, compiled ("+h.name+")", ms(median(first)), "", "", "")
-		figures.add("Run from the cache ("+h.name+")", ms(median(cached)), "", "", "")
+		figures.beside("First run of a module, compiled, beside a run from the cache ("+h.name+")", median(first), median(cached), "")
 	}
 }
 

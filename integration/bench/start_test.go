@@ -33,8 +33,8 @@ func startToGuest(t *testing.T, node *harness.Node, figures *table) {
 		shim = append(shim, toGuest(t, node, direct))
 		client = append(client, toGuest(t, node, func(_ testing.TB, task *harness.Task) func() { return task.Start }))
 	}
-	figures.add("Start request to the guest's first instruction, at the shim", ms(median(shim)), "", "", "under 1 ms")
-	figures.add("The same, from containerd's client", ms(median(client)), "", "", "")
+	figures.within("Start request to the guest's first instruction, at the shim", median(shim), time.Millisecond)
+	figures.beside("The same from containerd's client, beside at the shim", median(client), median(shim), "")
 }
 
 // toGuest runs a container that is started by the function that starter makes.
