@@ -30,7 +30,7 @@ type step struct {
 // asForLinux begins a script that runs on both runtimes.
 const asForLinux = "# As for Linux"
 
-// TestScripts types every script. SCRIPT picks those whose name has it.
+// TestScripts types every script.
 func TestScripts(t *testing.T) {
 	e := engine.Shared(t)
 	e.LoadAll(t)
@@ -70,9 +70,10 @@ type script struct {
 func (s script) run(steps []step) {
 	dir := s.t.TempDir()
 	before := harness.Hold()
+	defer s.leaveNothing(before)
 	for _, step := range steps {
 		where := fmt.Sprintf("%s:%d", s.file, step.line)
-		deadline := time.Now().Add(harness.Patience)
+		deadline := time.Now().Add(harness.Patience / 2)
 		for {
 			cmd := s.ShellCommand(s.t, dir, "exec 2>&1; "+step.command, s.on, s.image)
 			result := harness.Execute(s.t, cmd)
@@ -86,9 +87,16 @@ func (s script) run(steps []step) {
 			}
 			s.t.Errorf("%s: $ %s\n%s\n[%d]\nwanted:\n%s\n[%d]", where, step.command,
 				strings.Join(answer, "\n"), result.Status, strings.Join(step.answer, "\n"), step.status)
+			if step.again {
+				return // what follows would wait in vain as well
+			}
 			break
 		}
 	}
+}
+
+// leaveNothing removes what a script made, and looks for leftovers.
+func (s script) leaveNothing(before harness.Holdings) {
 	s.Remove(s.t)
 	for _, item := range harness.LeftSince(before) {
 		if !s.Owns(item) {

@@ -113,7 +113,7 @@ static int grow(int argc, char **argv) {
 static int swallow(int argc, char **argv) {
 	long long mb = number(argc, argv, 1, 64);
 	for (long long i = 0; i < mb; i++) {
-		char *p = malloc(1 << 20);
+		char *volatile p = malloc(1 << 20); // or the compiler leaves both out
 		if (!p)
 			return fail("malloc");
 		memset(p, 1, 1 << 20);
