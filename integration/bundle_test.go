@@ -231,3 +231,41 @@ func TestHooks(t *testing.T) {
 		}
 	}
 }
+
+// TestStartContainerHooks: they are the container's own programs, run in its
+// root, after Create and before the guest's first instruction.
+func TestStartContainerHooks(t *testing.T) {
+	node := harness.Shared(t)
+	img := harness.GuestsImage(t)
+	img.Name = "docker.io/library/hooked:test"
+	busybox, err := image.Copy("bin/busybox", "/bin/busybox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	img.Files = append(img.Files, busybox)
+	node.Import(t, img)
+	guest := func(script string) *harness.Container {
+		return node.Container(t, img.Name, "/box.wasm", "cat", "/tmp/log").User(1000, 1000).Spec(func(s *specs.Spec) {
+			s.Hooks = &specs.Hooks{StartContainer: []specs.Hook{
+				{Path: "/bin/busybox", Args: []string{"sh", "-c", script}, Env: []string{"MINE=yes"}},
+			}}
+		})
+	}
+	task := guest(`b=/bin/busybox; { echo "$MINE $($b id -u) $($b env | $b grep -c FOREIGN) $($b grep -o '"status":"[a-z]*"')"; $b ls /work; } >/tmp/log`).Create()
+	if task.Exec("box", "exists", "/tmp/log").Run().Status != 1 {
+		t.Error("the hook has run before Start")
+	}
+	task.Start()
+	task.Wait().Is(0, "yes 1000 0 \"status\":\"created\"\nhere\n")
+	task.Delete()
+
+	task = guest("echo it is broken >&2; exit 3").Create()
+	if err := task.TryStart(); err == nil {
+		t.Error("a failing hook let the guest start")
+	} else {
+		sentence(t, err.Error())
+		if !strings.Contains(err.Error(), "startContainer") || !strings.Contains(err.Error(), "it is broken") {
+			t.Errorf("error %v", err)
+		}
+	}
+}
