@@ -85,6 +85,7 @@ func TestDeadlines(t *testing.T) {
 		task.Delete()
 	}
 	hears(t, node, "has run for its timeout of 300ms and is ended")
+	hears(t, node, "has used up its cpu-timeout of 1s and was killed")
 	// Neither ends one that is within it.
 	node.Guest(t, "box", "sleep", "50").Annotation(key("timeout"), "1m").Run().Exits(0)
 	node.Guest(t, "box", "sleep", "1200").Annotation(key("cpu-timeout"), "1s").Run().Exits(0)

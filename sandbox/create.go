@@ -126,6 +126,9 @@ func (c *Container) Exec(ctx context.Context, p *config.Process, io Stdio) (*Pro
 		return nil, err
 	}
 	defer spec.Join[0].Namespace.Close()
+	if err := c.cgroup.Room(); err != nil {
+		return nil, err
+	}
 	proc, err := c.spawn(spec, p, io)
 	if err != nil {
 		return nil, err
@@ -183,7 +186,7 @@ func (c *Container) spawn(spec *fork.Spec, p *config.Process, io Stdio) (_ *Proc
 		return nil, fmt.Errorf("starting the sandbox process: %w", err)
 	}
 	proc := newProcess(c, child, conn, log)
-	proc.timeout = p.Timeout
+	proc.limitTime(p)
 	if err := c.setOOMScore(child.Pid); err != nil {
 		proc.abort()
 		return nil, err

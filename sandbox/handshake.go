@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,12 +86,17 @@ func (p *Process) ready() error {
 	return nil
 }
 
+// wholeSeconds rounds up to what a limit of processor time is counted in.
+func wholeSeconds(d time.Duration) time.Duration {
+	return (d + time.Second - 1) / time.Second * time.Second
+}
+
 // withCPUTime adds a limit of processor time, at which the kernel kills.
 func withCPUTime(limits []config.Rlimit, d time.Duration) []config.Rlimit {
 	if d <= 0 {
 		return limits
 	}
-	seconds := uint64((d + time.Second - 1) / time.Second)
+	seconds := uint64(wholeSeconds(d) / time.Second)
 	out := []config.Rlimit{{Type: unix.RLIMIT_CPU, Soft: seconds, Hard: seconds}}
 	for _, l := range limits {
 		if l.Type != unix.RLIMIT_CPU {
@@ -240,6 +246,10 @@ func (p *Process) explain(err error) error {
 			"the kernel killed the sandbox while it started: the container's memory limit of %d KiB is too little for it", limit>>10)
 	}
 	word := p.log.word()
+	if strings.HasPrefix(word, "runtime: failed to create new OS thread") {
+		return control.Errorf(errdefs.ErrResourceExhausted,
+			"the sandbox process could not make its threads: raise the container's pids limit, or its RLIMIT_NPROC, by at least 8")
+	}
 	if word != "" {
 		word = ": " + word
 	}

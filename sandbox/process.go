@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"containerd-shim-wazero/sandbox/config"
 	"containerd-shim-wazero/sandbox/control"
 	"containerd-shim-wazero/sandbox/fork"
 )
@@ -23,10 +24,12 @@ import (
 type Process struct {
 	container *Container
 	pid       int
-	timeout   time.Duration
 	log       *logReader
 	done      chan struct{}
 	exit      Exit // set before done is closed
+
+	timeout    time.Duration // 0 for none; set before the start
+	cpuTimeout time.Duration // 0 for none; guarded by mu
 
 	// conn is used by introduce alone, and then by start under mu.
 	conn *control.Conn
@@ -53,6 +56,13 @@ func newProcess(c *Container, f *fork.Process, conn *control.Conn, log *logReade
 	return p
 }
 
+// limitTime notes the process's deadlines, before it can reach them.
+func (p *Process) limitTime(c *config.Process) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.timeout, p.cpuTimeout = c.Timeout, wholeSeconds(c.CPUTimeout)
+}
+
 // siginfo is the part of the kernel's siginfo_t that waitid fills in.
 type siginfo struct {
 	signo, errno, code, _ int32
@@ -68,17 +78,19 @@ const cldExited = 1
 // thread, and collects it.
 func (p *Process) reap(pidfd *os.File) {
 	var info siginfo
+	var usage unix.Rusage
 	var err error
 	raw, rerr := pidfd.SyscallConn()
 	if rerr == nil {
 		rerr = raw.Read(func(fd uintptr) bool {
-			info, err = waitid(int(fd))
+			info, usage, err = waitid(int(fd))
 			return err != unix.EAGAIN
 		})
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.exit = Exit{Status: p.status(info, errors.Join(rerr, err)), Time: time.Now()}
+	p.outOfCPUTime(info, usage)
 	_ = p.pidfd.Close()
 	p.pidfd = nil
 	if p.timer != nil {
@@ -90,19 +102,20 @@ func (p *Process) reap(pidfd *os.File) {
 	close(p.done)
 }
 
-// waitid collects a process that has ended, or returns EAGAIN.
-func waitid(pidfd int) (info siginfo, err error) {
+// waitid collects a process that has ended and what it has used, or returns
+// EAGAIN.
+func waitid(pidfd int) (info siginfo, usage unix.Rusage, err error) {
 	for {
 		_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_PIDFD, uintptr(pidfd), uintptr(unsafe.Pointer(&info)),
-			unix.WEXITED|unix.WNOHANG|unix.WALL, 0, 0)
+			unix.WEXITED|unix.WNOHANG|unix.WALL, uintptr(unsafe.Pointer(&usage)), 0)
 		switch {
 		case errno == unix.EINTR:
 		case errno != 0:
-			return info, errno
+			return info, usage, errno
 		case info.pid == 0:
-			return info, unix.EAGAIN
+			return info, usage, unix.EAGAIN
 		default:
-			return info, nil
+			return info, usage, nil
 		}
 	}
 }
@@ -119,6 +132,18 @@ func (p *Process) status(info siginfo, err error) uint32 {
 		return 128 + uint32(p.cause)
 	default:
 		return 128 + uint32(info.status)
+	}
+}
+
+// outOfCPUTime tells the operator of a process that the kernel has killed at its
+// limit of processor time. The caller holds mu.
+func (p *Process) outOfCPUTime(info siginfo, usage unix.Rusage) {
+	if p.cpuTimeout == 0 || p.cause != 0 || info.code == cldExited || unix.Signal(info.status) != unix.SIGKILL {
+		return
+	}
+	used := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	if limit := p.cpuTimeout; used >= limit-limit/10 { // the kernel's two clocks differ by a few ticks
+		p.container.say(fmt.Sprintf("process %d has used up its cpu-timeout of %v and was killed", p.pid, limit))
 	}
 }
 

@@ -6,10 +6,12 @@ package cgroup
 import (
 	"fmt"
 	"maps"
+	"math"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/cgroups"
 	devices "github.com/opencontainers/cgroups/devices/config"
+	"github.com/opencontainers/cgroups/fscommon"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -25,6 +27,28 @@ func raisePids(r *cgroups.Resources) (warnings []string) {
 	asked, limit := *r.PidsLimit, int64(minPids)
 	r.PidsLimit = &limit
 	return []string{fmt.Sprintf("pids limit %d is raised to %d, the least a sandbox can run in", asked, minPids)}
+}
+
+// Room says whether a further process of the container fits in its pids limit:
+// its threads count as pids, and a Go program that gets none of them aborts.
+func (m *Manager) Room() error {
+	dir := m.paths["pids"]
+	if m.unified {
+		dir = m.paths[""]
+	}
+	if dir == "" {
+		return nil
+	}
+	limit, err := fscommon.GetCgroupParamUint(dir, "pids.max")
+	if err != nil || limit == math.MaxUint64 { // no such controller, or no limit
+		return nil
+	}
+	running, err := fscommon.GetCgroupParamUint(dir, "pids.current")
+	if err != nil || running+minPids <= limit {
+		return nil
+	}
+	return fmt.Errorf("the container's pids limit %d is too small for another process beside the %d threads that run: raise it to at least %d: %w",
+		limit, running, running+minPids, errdefs.ErrResourceExhausted)
 }
 
 // fromSpec are the limits that a bundle asks for, with the devices that every
