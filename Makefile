@@ -54,6 +54,9 @@ test: dist-check fuzz test-unit test-containerd test-docker test-cgroup2
 test-unit: deps guests
 	CGO_ENABLED=1 go test -race $(RACE)
 	go test $$(go list ./... | grep -v -E '/(integration/guests|hack)/')
+	@# go test says nothing of what it skips
+	@test -d "$${WASI_TESTSUITE:-../shared/conformance/wasi-testsuite-p1}" || \
+		echo "NOT RUN: the WASI test suite; name a checkout of WebAssembly/wasi-testsuite by WASI_TESTSUITE" >&2
 
 test-containerd: deps stack guests
 	go test -tags integration -count 1 -p 1 -timeout 30m $$(go list ./integration/... | grep -v -E '/(docker|compose)')
