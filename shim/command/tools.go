@@ -7,19 +7,15 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"text/tabwriter"
 
 	"golang.org/x/sys/unix"
 
 	"containerd-shim-wazero/oci/settings"
 	"containerd-shim-wazero/sandbox/cache"
 	"containerd-shim-wazero/sandbox/compile"
-	"containerd-shim-wazero/sandbox/wasi/preview1"
-	"containerd-shim-wazero/sandbox/wasi/wasmedge"
 	"containerd-shim-wazero/shim/doctor"
 )
 
@@ -87,19 +83,4 @@ func doctorCommand(ctx context.Context, _ []string) error {
 	return err
 }
 
-func wasiCommand(context.Context, []string) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "DEFINITION\tFUNCTION\tSUPPORT\tNOTE")
-	print := func(definition string, functions []preview1.Support) {
-		for _, f := range functions {
-			level := "full"
-			if f.Differs != "" {
-				level = "partial"
-			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", definition, f.Name, level, f.Differs)
-		}
-	}
-	print("WASI 0.1", preview1.Supported())
-	print("WasmEdge sockets", wasmedge.Supported())
-	return w.Flush()
-}
+func wasiCommand(context.Context, []string) error { return wasiTable(os.Stdout, text) }
