@@ -203,7 +203,8 @@ func TestHooks(t *testing.T) {
 	}
 	t.Setenv("FOREIGN", "1")
 	node.Guest(t, "hello-c").Spec(func(s *specs.Spec) {
-		s.Hooks = &specs.Hooks{Prestart: hook("prestart"), CreateRuntime: hook("createRuntime"), CreateContainer: hook("createContainer"), //nolint:staticcheck // deprecated, and in use
+		//lint:ignore SA1019 deprecated, and in use
+		s.Hooks = &specs.Hooks{Prestart: hook("prestart"), CreateRuntime: hook("createRuntime"), CreateContainer: hook("createContainer"),
 			Poststart: hook("poststart"), Poststop: hook("poststop")}
 	}).Run().Is(0, "hello from C\n")
 	log, err := os.ReadFile(dir + "/log")
