@@ -8,8 +8,6 @@ import (
 	"io"
 	stdnet "net"
 	"net/http"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -139,45 +137,6 @@ func TestGoTCPEcho(t *testing.T) {
 	if out, errs, code := run(t, gonet(t, "tcp-send", addr, "0123456789", "500000")); code != 0 || out != big {
 		t.Errorf("%d of %d bytes, %q, exit %d", len(out), len(big), errs, code)
 	}
-}
-
-// TestGoManyConnections holds connections open in one guest, with an echo on
-// each. WASMEDGE_TEST_CONNECTIONS asks for another number than 500.
-func TestGoManyConnections(t *testing.T) {
-	connections := 500
-	if n, err := strconv.Atoi(os.Getenv("WASMEDGE_TEST_CONNECTIONS")); err == nil {
-		connections = n
-	}
-	p := start(t, gonet(t, "tcp-echo", "127.0.0.1:0"))
-	addr := p.line(t)
-	empty := p.memory(t)
-	echo := func(i int, c stdnet.Conn) {
-		c.SetDeadline(time.Now().Add(time.Minute))
-		var got int
-		if _, err := fmt.Fscanf(c, "connection %d\n", &got); err != nil || got != i {
-			t.Fatalf("connection %d: %d, %v", i, got, err)
-		}
-	}
-	var conns []stdnet.Conn
-	for i := range connections {
-		c, err := stdnet.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		// With an echo each is accepted: else they might be more than the backlog.
-		fmt.Fprintf(c, "connection %d\n", i)
-		echo(i, c)
-		conns = append(conns, c)
-	}
-	begin := time.Now()
-	for i, c := range conns {
-		fmt.Fprintf(c, "connection %d\n", i)
-	}
-	for i, c := range conns {
-		echo(i, c)
-	}
-	t.Logf("%d connections: an echo on each in %v; memory %d kB, %d kB without", connections, time.Since(begin), p.memory(t), empty)
 }
 
 func TestGoDeadline(t *testing.T) {
