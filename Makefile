@@ -17,7 +17,7 @@ RACE := ./shim/... ./oci/... ./integration/image
 FUZZTIME ?= 10s
 
 .PHONY: build install dist dist-check deps stack guests lint demo clean
-.PHONY: test test-unit test-containerd test-cgroup2 test-docker test-full fuzz bench
+.PHONY: test test-unit test-containerd test-cgroup2 test-docker test-wasi-go test-full fuzz bench
 
 build:
 	$(BUILD) -o build/$(SHIM) ./cmd/$(SHIM)
@@ -70,6 +70,10 @@ test-docker: deps guests
 test-cgroup2: deps guests
 	hack/stack.sh containerd-2.4 runc
 	hack/test-cgroup2.sh
+
+# Go's own tests as guests of the WASI host. Part of test-full.
+test-wasi-go:
+	hack/wasip1exec/test.sh
 
 # The large counts, soaks and version matrices; its report is
 # docs/test-report.md.
