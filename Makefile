@@ -12,7 +12,9 @@ BUILD := go build -trimpath -buildvcs=false \
 
 # What the race detector is run on: packages of goroutines and locks. The
 # others fork, map machine code or load seccomp filters, which it cannot do.
-RACE := ./shim/... ./oci/... ./integration/image
+RACE := ./shim/... ./oci/... ./integration/image ./sandbox/control ./sandbox/cache \
+	./sandbox/wasi ./sandbox/wasi/descriptor ./sandbox/wasi/fs ./sandbox/wasi/net ./sandbox/wasi/policy \
+	./sandbox/wasi/poll ./sandbox/wasi/resolve ./sandbox/wasi/stdio
 
 FUZZTIME ?= 10s
 
