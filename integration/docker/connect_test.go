@@ -60,3 +60,26 @@ func TestPublishedUDP(t *testing.T) {
 		}
 	}
 }
+
+// TestNames has a Wasm and a Linux container on one network find each other by
+// name, and one in the other's network namespace.
+func TestNames(t *testing.T) {
+	e := engine.Shared(t)
+	e.Load(t, harness.BusyboxImage(t))
+	e.Docker(t, "network", "create", "both").Exits(0)
+	wasm(t, e, "-d --network both --name guest", "tcp-echo", "0.0.0.0:7000").Exits(0)
+	harness.Eventually(t, "the guest listens", func() bool { return e.Ask(t, "logs", "guest") != "" })
+	linux := func(network, script string) *harness.Result {
+		return e.Docker(t, "run", "--rm", "--network", network, harness.Busybox, "sh", "-c", script)
+	}
+	// Debian's busybox cannot look a name up in nc itself.
+	linux("both", "a=$(nslookup -type=a guest | sed -n 's/^Address: //p' | tail -n 1); "+
+		"(echo by name; sleep 1) | timeout 10 nc $a 7000").Is(0, "by name\n")
+	linux("container:guest", "(echo beside; sleep 1) | timeout 10 nc 127.0.0.1 7000").Is(0, "beside\n")
+
+	e.Docker(t, "run", "-d", "--network", "both", "--name", "linux", harness.Busybox, "sh", "-c", "nc -ll -p 7001 -e sh -c cat").Exits(0)
+	wasm(t, e, "--rm --network both", "tcp-send", "linux:7001", "back").Is(0, "back")
+	wasm(t, e, "--rm --network container:linux", "tcp-send", "127.0.0.1:7001", "beside").Is(0, "beside")
+	e.Docker(t, "rm", "-f", "guest", "linux").Exits(0)
+	e.Docker(t, "network", "rm", "both").Exits(0)
+}
