@@ -236,6 +236,10 @@ func process(spec *specs.Process, ns config.Namespaces, host Host) (*config.Proc
 // inPod reports whether the bundle is of a Kubernetes pod.
 func inPod(spec *specs.Spec) bool { return spec.Annotations[criContainerType] != "" }
 
+// IsPodContainer tells a container of a Kubernetes pod from the pod's pause
+// container and from containers that are in no pod.
+func IsPodContainer(spec *specs.Spec) bool { return spec.Annotations[criContainerType] == "container" }
+
 // kind tells a pod's pause container, whose program is never run, from the rest.
 func kind(annotations map[string]string) config.Kind {
 	if annotations[criContainerType] == "sandbox" {

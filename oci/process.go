@@ -125,6 +125,27 @@ func module(p *config.Process, blob string, maxSize int64) (config.Module, error
 	return m, nil
 }
 
+// Programs are the absolute paths in the container that the first argument may
+// mean, the first that exists counts: one path, or a bare name in each folder of
+// the container's PATH and in its working directory.
+func Programs(p *specs.Process) []string {
+	if p == nil || len(p.Args) == 0 || p.Args[0] == "" {
+		return nil
+	}
+	name := p.Args[0]
+	switch {
+	case path.IsAbs(name):
+		return []string{path.Clean(name)}
+	case strings.Contains(name, "/"):
+		return []string{path.Join("/", p.Cwd, name)}
+	}
+	var names []string
+	for _, folder := range append(searchPath(p.Env), path.Join("/", p.Cwd)) {
+		names = append(names, path.Join(folder, name))
+	}
+	return names
+}
+
 // searchPath gives the absolute folders of PATH.
 func searchPath(env []string) []string {
 	var folders []string

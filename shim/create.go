@@ -12,8 +12,10 @@ import (
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/errdefs"
 	clog "github.com/containerd/log"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/sirupsen/logrus"
 
+	"containerd-shim-wazero/linux"
 	"containerd-shim-wazero/oci"
 	"containerd-shim-wazero/oci/settings"
 	"containerd-shim-wazero/sandbox"
@@ -34,11 +36,9 @@ func (s *service) Create(ctx context.Context, r *taskapi.CreateTaskRequest) (*ta
 	if err := s.reserve(r.ID); err != nil {
 		return nil, err
 	}
-	c, err := s.create(ctx, r)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	resp, err := s.create(ctx, r)
 	if err != nil {
-		delete(s.containers, r.ID)
+		s.forget(r.ID)
 		s.output.Remove(r.Bundle)
 		if errdefs.IsNotImplemented(err) {
 			// containerd would take that for a shim of an older API, and try again.
@@ -46,22 +46,21 @@ func (s *service) Create(ctx context.Context, r *taskapi.CreateTaskRequest) (*ta
 		}
 		return nil, err
 	}
-	s.containers[r.ID] = c
-	return &taskapi.CreateTaskResponse{Pid: uint32(c.Pid())}, nil
+	return resp, nil
 }
 
 // reserve takes the id, so that it is created once.
 func (s *service) reserve(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.containers[id]; ok {
+	if _, ok := s.containers[id]; ok || s.linux.Has(id) {
 		return fmt.Errorf("container %s: %w", id, errdefs.ErrAlreadyExists)
 	}
 	s.containers[id] = nil
 	return nil
 }
 
-func (s *service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (_ *task.Container, err error) {
+func (s *service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (_ *taskapi.CreateTaskResponse, err error) {
 	if r.Checkpoint != "" {
 		return nil, fmt.Errorf("container %s cannot be restored from a checkpoint: %w", r.ID, errdefs.ErrFailedPrecondition)
 	}
@@ -81,7 +80,26 @@ func (s *service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (_ *
 			logFailure(rootfs.Unmount(r.Bundle))
 		}
 	}()
-	c, host, err := s.configure(ctx, r, set)
+	spec, err := oci.Read(r.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	if oci.IsPodContainer(spec) && linux.IsProgram(spec, rootPath(r.Bundle, spec)) {
+		return s.createLinux(ctx, r, spec)
+	}
+	c, err := s.createWasm(ctx, r, spec, set)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.containers[r.ID] = c
+	return &taskapi.CreateTaskResponse{Pid: uint32(c.Pid())}, nil
+}
+
+// createWasm makes a container whose root file system is mounted.
+func (s *service) createWasm(ctx context.Context, r *taskapi.CreateTaskRequest, spec *specs.Spec, set *settings.Settings) (_ *task.Container, err error) {
+	c, host, err := s.configure(ctx, r, spec, set)
 	if err != nil {
 		return nil, err
 	}
@@ -134,12 +152,8 @@ func (s *service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (_ *
 	}), nil
 }
 
-// configure reads the bundle, whose root file system is mounted.
-func (s *service) configure(ctx context.Context, r *taskapi.CreateTaskRequest, set *settings.Settings) (*config.Container, oci.Host, error) {
-	spec, err := oci.Read(r.Bundle)
-	if err != nil {
-		return nil, oci.Host{}, err
-	}
+// configure maps the bundle, whose root file system is mounted.
+func (s *service) configure(ctx context.Context, r *taskapi.CreateTaskRequest, spec *specs.Spec, set *settings.Settings) (*config.Container, oci.Host, error) {
 	if spec.Process != nil {
 		// The request says how stdio is connected; the spec follows it.
 		spec.Process.Terminal = r.Terminal

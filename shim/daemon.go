@@ -23,6 +23,7 @@ import (
 	"github.com/containerd/ttrpc"
 	"golang.org/x/sys/unix"
 
+	"containerd-shim-wazero/linux"
 	"containerd-shim-wazero/sandbox/cache"
 	"containerd-shim-wazero/shim/bootstrap"
 	"containerd-shim-wazero/shim/event"
@@ -74,6 +75,10 @@ func Run(inv *bootstrap.Invocation) error {
 		containers: make(map[string]*task.Container),
 		caches:     make(map[string]*cache.Cache),
 	}
+	s.linux = linux.New(linux.Config{
+		Namespace: inv.Namespace, Address: inv.Address, Bundle: bundle, Socket: inv.Socket + ".runc", Debug: inv.Debug,
+		Died: s.endWithRunc,
+	})
 	s.register(server)
 	defer time.AfterFunc(orphanTime, func() { s.endOrphan(bundle) }).Stop()
 	signals := make(chan os.Signal, 1)
@@ -102,7 +107,7 @@ func Run(inv *bootstrap.Invocation) error {
 func (s *service) endOrphan(bundle string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err := os.Stat(bundle); os.IsNotExist(err) && len(s.containers) == 0 {
+	if _, err := os.Stat(bundle); os.IsNotExist(err) && s.unused() {
 		s.shutdown()
 	}
 }
@@ -136,6 +141,7 @@ func (s *service) stopAll() {
 			wg.Go(func() { logFailure(c.Stop(ctx)) })
 		}
 	}
+	wg.Go(func() { s.linux.Stop(ctx) })
 	wg.Wait()
 }
 

@@ -27,22 +27,22 @@ var taskServices = [...]string{"containerd.task.v2.Task", "containerd.task.v3.Ta
 // register serves the task API, of every version, with s.
 func (s *service) register(server *ttrpc.Server) {
 	desc := &ttrpc.ServiceDesc{Methods: map[string]ttrpc.Method{
-		"State":      method(s.State),
+		"State":      method(either(s, "State", s.State)),
 		"Create":     method(s.Create),
-		"Start":      method(s.Start),
+		"Start":      method(either(s, "Start", s.Start)),
 		"Delete":     method(s.Delete),
-		"Pids":       method(s.Pids),
-		"Pause":      method(s.Pause),
-		"Resume":     method(s.Resume),
-		"Checkpoint": method(s.Checkpoint),
-		"Kill":       method(s.Kill),
-		"Exec":       method(s.Exec),
-		"ResizePty":  method(s.ResizePty),
-		"CloseIO":    method(s.CloseIO),
-		"Update":     method(s.Update),
-		"Wait":       method(s.Wait),
-		"Stats":      method(s.Stats),
-		"Connect":    method(s.Connect),
+		"Pids":       method(either(s, "Pids", s.Pids)),
+		"Pause":      method(either(s, "Pause", s.Pause)),
+		"Resume":     method(either(s, "Resume", s.Resume)),
+		"Checkpoint": method(either(s, "Checkpoint", s.Checkpoint)),
+		"Kill":       method(either(s, "Kill", s.Kill)),
+		"Exec":       method(either(s, "Exec", s.Exec)),
+		"ResizePty":  method(either(s, "ResizePty", s.ResizePty)),
+		"CloseIO":    method(either(s, "CloseIO", s.CloseIO)),
+		"Update":     method(either(s, "Update", s.Update)),
+		"Wait":       method(either(s, "Wait", s.Wait)),
+		"Stats":      method(either(s, "Stats", s.Stats)),
+		"Connect":    method(either(s, "Connect", s.Connect)),
 		"Shutdown":   method(s.Shutdown),
 	}}
 	for _, name := range taskServices {
@@ -66,6 +66,22 @@ func method[Req any, Message interface {
 			return nil, toStatus(err)
 		}
 		return resp, nil
+	}
+}
+
+// either hands a request about a Linux container over to the shim for runc, and
+// leaves those about others to do.
+func either[Req interface {
+	proto.Message
+	GetID() string
+}, Resp proto.Message](s *service, name string, do func(context.Context, Req) (Resp, error)) func(context.Context, Req) (Resp, error) {
+	return func(ctx context.Context, req Req) (Resp, error) {
+		if !s.linux.Has(req.GetID()) {
+			return do(ctx, req)
+		}
+		var none Resp
+		resp := none.ProtoReflect().New().Interface().(Resp)
+		return resp, s.linux.Call(ctx, name, req, resp)
 	}
 }
 

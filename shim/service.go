@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"containerd-shim-wazero/linux"
 	"containerd-shim-wazero/sandbox/cache"
 	"containerd-shim-wazero/shim/log"
 	"containerd-shim-wazero/shim/stdio"
@@ -37,8 +38,11 @@ type service struct {
 	// shutdown is called once no container is left and containerd says so.
 	shutdown func()
 
+	// linux has the pod's containers that are programs for Linux.
+	linux *linux.Shim
+
 	mu sync.Mutex
-	// containers by id; nil while one is being created. Guarded by mu.
+	// containers by id, but those of linux; nil while one is being created. Guarded by mu.
 	containers map[string]*task.Container
 	// caches by folder. Guarded by mu.
 	caches map[string]*cache.Cache
@@ -104,6 +108,9 @@ func (s *service) Start(ctx context.Context, r *taskapi.StartRequest) (*taskapi.
 }
 
 func (s *service) Delete(ctx context.Context, r *taskapi.DeleteRequest) (*taskapi.DeleteResponse, error) {
+	if s.linux.Has(r.ID) {
+		return s.deleteLinux(ctx, r)
+	}
 	c, err := s.find(r.ID)
 	if err != nil {
 		return nil, err
@@ -269,11 +276,14 @@ func (s *service) Connect(_ context.Context, r *taskapi.ConnectRequest) (*taskap
 func (s *service) Shutdown(context.Context, *taskapi.ShutdownRequest) (*emptypb.Empty, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.containers) == 0 {
+	if s.unused() {
 		s.shutdown()
 	}
 	return empty, nil
 }
+
+// unused reports whether there is no container of any kind. s.mu is held.
+func (s *service) unused() bool { return len(s.containers) == 0 && s.linux.Empty() }
 
 // message packs m as containerd's typeurl names it: by its full name alone.
 func message(m proto.Message) (*anypb.Any, error) {

@@ -21,7 +21,7 @@ func TestPods(t *testing.T) {
 	for _, version := range harness.Versions() {
 		t.Run(version, func(t *testing.T) {
 			node := harness.New(t, version, harness.WithCRI())
-			node.ImportCRI(t, harness.PauseImage(), harness.GuestsImage(t))
+			node.ImportCRI(t, harness.PauseImage(), harness.GuestsImage(t), harness.BusyboxImage(t))
 			for _, test := range []struct {
 				name string
 				run  func(*testing.T, *harness.Node)
@@ -36,6 +36,14 @@ func TestPods(t *testing.T) {
 				{"pause answers", pauseAnswers},
 				{"errors", errorTexts},
 				{"memory limit", memoryLimit},
+				{"mixed pod", mixedPod},
+				{"mixed exec", mixedExec},
+				{"mixed life", mixedLife},
+				{"mixed limits", mixedLimits},
+				{"mixed shared processes", mixedProcesses},
+				{"mixed restart", mixedRestart},
+				{"mixed shim is killed", mixedShimKilled},
+				{"shim for runc is killed", runcShimKilled},
 				{"images", images},
 				{"containerd crashes", restart},
 				{"shim is killed", shimKilled},
@@ -250,7 +258,6 @@ func userNamespace(t *testing.T, node *harness.Node) {
 
 // errorTexts are what crictl shows of what cannot be run.
 func errorTexts(t *testing.T, node *harness.Node) {
-	node.ImportCRI(t, harness.BusyboxImage(t))
 	p := newPod(t, node).run()
 	for _, test := range []struct {
 		name, image, command string
@@ -258,7 +265,6 @@ func errorTexts(t *testing.T, node *harness.Node) {
 	}{
 		{"absent", harness.Guests, "/absent.wasm", []string{"/absent.wasm", "no such file"}},
 		{"text", harness.Guests, "/etc/passwd", []string{"/etc/passwd", "is not a WebAssembly binary"}},
-		{"linux", harness.Busybox, "/bin/busybox", []string{"/bin/busybox", "Linux"}},
 		{"imports", harness.Guests, "/unknown-import.wasm", []string{"/unknown-import.wasm", "env.launch_missiles"}},
 	} {
 		config := p.container(test.name, test.command)

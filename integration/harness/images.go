@@ -66,7 +66,7 @@ func GuestsImage(t testing.TB) image.Image {
 func BusyboxImage(t testing.TB) image.Image {
 	t.Helper()
 	files := append(BaseFiles(), copied(t, "bin/busybox", "/bin/busybox"))
-	for _, applet := range strings.Fields("sh echo cat ls sleep true false env id kill head wc dd mkdir stty") {
+	for _, applet := range strings.Fields("sh echo cat ls sleep true false env id kill head wc dd mkdir stty nc wget httpd ps tail") {
 		files = append(files, image.Link("bin/"+applet, "busybox"))
 	}
 	return image.Image{Name: Busybox, OS: "linux", Arch: Architecture(), Files: files,

@@ -23,11 +23,16 @@ const killed = 128 + uint32(unix.SIGKILL)
 // ErrLeft says that a sandbox may be left.
 var ErrLeft = errors.New("a sandbox may be left")
 
+// Remove ends and clears away what a dead shim has left of a container in its
+// bundle, and returns the container's record, with the exit status if it has
+// learnt of one.
+type Remove func(ctx context.Context, inv *Invocation, bundle string, r record.Record) (record.Record, error)
+
 // Delete clears away what a shim left of the container, and answers on stdout
 // how init ended. It runs after every ordinary Delete too, then with nothing to
 // do, and never touches other members of the group. remove ends what a dead
 // shim's sandbox has left; without it that is ErrLeft, and nothing is changed.
-func Delete(ctx context.Context, inv *Invocation, remove func(ctx context.Context, bundle string) error, stdout io.Writer) error {
+func Delete(ctx context.Context, inv *Invocation, remove Remove, stdout io.Writer) error {
 	bundle := inv.Bundle
 	if bundle == "" {
 		var err error
@@ -42,7 +47,7 @@ func Delete(ctx context.Context, inv *Invocation, remove func(ctx context.Contex
 	if remove == nil {
 		return ErrLeft
 	}
-	err := remove(ctx, bundle)
+	r, err := remove(ctx, inv, bundle, r)
 	if uerr := rootfs.Unmount(bundle); err == nil {
 		err = uerr
 	}

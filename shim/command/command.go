@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 
+	"containerd-shim-wazero/linux"
 	"containerd-shim-wazero/sandbox"
 	"containerd-shim-wazero/sandbox/compile"
 	"containerd-shim-wazero/sandbox/role"
@@ -17,6 +18,7 @@ import (
 	"containerd-shim-wazero/shim"
 	"containerd-shim-wazero/shim/bootstrap"
 	_ "containerd-shim-wazero/shim/early" // start and delete
+	"containerd-shim-wazero/shim/record"
 	"containerd-shim-wazero/shim/version"
 )
 
@@ -48,8 +50,18 @@ func run(args []string) error {
 	case inv.Info:
 		return shim.Info(os.Stdin, os.Stdout)
 	case inv.Action == "delete":
-		return bootstrap.Delete(context.Background(), inv, sandbox.Remove, os.Stdout)
+		return bootstrap.Delete(context.Background(), inv, remove, os.Stdout)
 	default:
 		return shim.Run(inv)
 	}
+}
+
+// remove clears away what a dead shim has left of a container of either kind.
+func remove(ctx context.Context, inv *bootstrap.Invocation, bundle string, r record.Record) (_ record.Record, err error) {
+	if !r.Linux {
+		return r, sandbox.Remove(ctx, bundle)
+	}
+	r.Status, r.Time, err = linux.Remove(ctx, inv.Namespace, inv.Address, inv.ID, bundle)
+	r.Exited = err == nil
+	return r, err
 }

@@ -20,6 +20,8 @@ const file = "task.json"
 // Record of a container's init.
 type Record struct {
 	Pid int `json:"pid"`
+	// Linux says that runc runs the container.
+	Linux bool `json:"linux,omitempty"`
 	// Exited says that Status and Time are init's.
 	Exited bool      `json:"exited"`
 	Status uint32    `json:"status"`

@@ -1,0 +1,94 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package linux
+
+import (
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"containerd-shim-wazero/oci"
+)
+
+// IsProgram reports whether a container's entrypoint is a program for Linux: an
+// ELF file, or a script. root is the container's root file system, mounted on
+// the host. Whatever else it is, and also what is not there, is not one.
+//
+// Nothing of the image is followed out of its root, and nothing but the first
+// bytes of regular files is read.
+func IsProgram(spec *specs.Spec, root string) bool {
+	for _, name := range oci.Programs(spec.Process) {
+		dir, rest := place(spec.Mounts, root, name)
+		magic, ok := firstBytes(dir, rest)
+		if ok {
+			return magic == "\x7fELF" || strings.HasPrefix(magic, "#!")
+		}
+	}
+	return false
+}
+
+// place is where on the host a path of the container lies: in the source of the
+// last bind mount that covers it, else in its root. The path is split at the
+// folder, or file, that it is looked up in.
+func place(mounts []specs.Mount, root, name string) (dir, rest string) {
+	dir, rest = root, name
+	covered := ""
+	for _, m := range mounts {
+		target := path.Clean("/" + m.Destination)
+		below, is := strings.CutPrefix(name, target)
+		if !is || (below != "" && below[0] != '/') || !strings.HasPrefix(target, covered) || !isBind(m) {
+			continue
+		}
+		dir, rest, covered = m.Source, below, target
+	}
+	return dir, rest
+}
+
+func isBind(m specs.Mount) bool {
+	for _, option := range m.Options {
+		if option == "bind" || option == "rbind" {
+			return path.IsAbs(m.Source)
+		}
+	}
+	return false
+}
+
+// firstBytes reads the first four bytes of a regular file, found below dir, or
+// of dir itself. ok is false where there is no such file.
+func firstBytes(dir, name string) (magic string, ok bool) {
+	fd, err := find(dir, name)
+	if err != nil {
+		return "", false
+	}
+	defer func() { _ = unix.Close(fd) }()
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return "", false // a FIFO would wait, a device might act
+	}
+	f, err := os.Open("/proc/self/fd/" + strconv.Itoa(fd))
+	if err != nil {
+		return "", false
+	}
+	defer f.Close()
+	var first [4]byte
+	n, _ := f.ReadAt(first[:], 0)
+	return string(first[:n]), true
+}
+
+// find opens a path below dir, or dir itself for "", without reading it.
+func find(dir, name string) (fd int, err error) {
+	top, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil || name == "" {
+		return top, err
+	}
+	defer func() { _ = unix.Close(top) }()
+	return unix.Openat2(top, name, &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+}
