@@ -13,14 +13,14 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 tools=$root/hack/tools
 stack=${STACK_DIR:-$root/build/stack}
 names="containerd-2.4 containerd-2.3 containerd-2.2 containerd-2.0 containerd-1.7
-runc crictl docker lint"
+runc crictl docker kubernetes lint"
 
 # fresh NAME MODULE says whether NAME is built from the versions that MODULE
-# pins. It sets name, module, bin and stamp for the builders below.
+# pins and programs of its own. It sets name, module, bin and stamp for the builders below.
 fresh() {
 	name=$1 module=$2
 	bin=$stack/$name/bin
-	stamp=$( (go version; cat "$module/go.mod") | sha256sum | cut -d' ' -f1)
+	stamp=$( (go version; cat "$module/go.mod" "$module"/*/main.go 2>/dev/null) | sha256sum | cut -d' ' -f1)
 	[ "$(cat "$stack/$name/stamp" 2>/dev/null)" = "$stamp" ]
 }
 
@@ -57,6 +57,18 @@ docker() {
 	CGO_ENABLED=0 stripped docker-compose github.com/docker/compose/v5/cmd
 }
 
+kubernetes() {
+	v=v1.37.2
+	version="-X k8s.io/component-base/version.gitVersion=$v -X k8s.io/client-go/pkg/version.gitVersion=$v"
+	for program in cluster coredns; do
+		CGO_ENABLED=0 compile $program ./$program -ldflags "-s -w $version"
+	done
+	CGO_ENABLED=0 compile kubectl k8s.io/kubernetes/cmd/kubectl -ldflags "-s -w $version"
+	for server in etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet metrics-server; do
+		ln -s cluster "$bin/$server"
+	done
+}
+
 # build NAME builds one part unless its stamp says that it is there.
 build() {
 	case $1 in
@@ -78,6 +90,7 @@ build() {
 	crictl) CGO_ENABLED=0 stripped crictl sigs.k8s.io/cri-tools/cmd/crictl ;;
 	lint) CGO_ENABLED=0 stripped staticcheck honnef.co/go/tools/cmd/staticcheck ;;
 	docker) docker ;;
+	kubernetes) kubernetes ;;
 	esac
 	echo "$stamp" >"$stack/$name/stamp"
 }

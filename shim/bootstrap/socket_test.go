@@ -101,7 +101,9 @@ func deleteAnswer(t *testing.T, bundle string) *taskapi.DeleteResponse {
 	t.Helper()
 	var out bytes.Buffer
 	inv := &Invocation{ID: "c1", Namespace: "ns", Bundle: bundle}
-	nothing := func(_ context.Context, _ *Invocation, _ string, r record.Record) (record.Record, error) { return r, nil }
+	nothing := func(_ context.Context, _ *Invocation, _ string, r record.Record) (record.Record, error) {
+		return r, nil
+	}
 	if err := Delete(t.Context(), inv, nothing, &out); err != nil {
 		t.Fatal(err)
 	}
