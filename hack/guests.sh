@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Compiles the guests of the tests, from C, Rust, Go and text, to
-# build/guests/*.wasm; only what is older than its source.
+# build/guests/*.wasm, and those for Kubernetes to build/guests/kubernetes; only
+# what is older than its source.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -49,6 +50,14 @@ if stale idle-go go/idle/main.go; then
 		-ldflags=-s -o "$output" ./integration/guests/go/idle
 fi
 if stale box c/box*; then cc -s c/box*.c; fi
+mkdir -p "$out/kubernetes"
+if stale kubernetes/tar "$root/examples/tar/main.go"; then
+	GOOS=wasip1 GOARCH=wasm go build -C "$root" -trimpath -buildvcs=false -ldflags=-s -o "$output" ./examples/tar
+fi
+web=$root/integration/guests-net/web
+if stale kubernetes/web "$web/main.go" "$web/go.mod"; then
+	GOOS=wasip1 GOARCH=wasm go build -C "$web" -trimpath -buildvcs=false -ldflags=-s -o "$output" .
+fi
 box=$out/box-linux
 if [ -z "$(find "$box" -newer c/box.c -newer c/box_files.c -newer c/box_process.c -newer c/box_streams.c 2>/dev/null)" ]; then
 	gcc -static -O2 -s -Wall -Wno-return-type c/box*.c -o "$box.new"

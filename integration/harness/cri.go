@@ -28,8 +28,23 @@ const (
 	criNamespace = "k8s.io" // containerd's, for all of CRI
 )
 
-// network is a CNI configuration: a bridge without masquerading.
-const network = `{
+// routed is a CNI configuration in which all of the pods' traffic goes through the
+// host's network, as a service's addresses need.
+const routed = `{
+  "cniVersion": "1.0.0",
+  "name": "pods",
+  "plugins": [{
+    "type": "ptp",
+    "ipam": {
+      "type": "host-local",
+      "ranges": [[{"subnet": "` + PodNetwork + `0/24"}]],
+      "routes": [{"dst": "0.0.0.0/0"}]
+    }
+  }, {"type": "portmap", "capabilities": {"portMappings": true}}]
+}`
+
+// bridged is a CNI configuration: a bridge without masquerading.
+const bridged = `{
   "cniVersion": "1.0.0",
   "name": "pods",
   "plugins": [{
@@ -48,7 +63,11 @@ func (n *Node) configureNetwork() error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "10-pods.conflist"), []byte(network), 0o644)
+	config := bridged
+	if n.routed {
+		config = routed
+	}
+	return os.WriteFile(filepath.Join(dir, "10-pods.conflist"), []byte(config), 0o644)
 }
 
 // PauseImage is a sandbox image of this machine's platform with nothing that

@@ -136,6 +136,9 @@ func Eventually(t testing.TB, what string, condition func() bool) {
 	}
 }
 
+// Soon asks until the condition holds, at most so long, and answers whether it does.
+func Soon(patience time.Duration, condition func() bool) bool { return soon(patience, condition) }
+
 // soon asks until the condition holds, at most so long.
 func soon(patience time.Duration, condition func() bool) bool {
 	pause := time.Millisecond

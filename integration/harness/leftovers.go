@@ -30,8 +30,11 @@ func Hold() Holdings {
 	h.processes()
 	h.mounts()
 	for _, group := range room.Cgroups(room.Name()) {
-		// The namespace's own group, which nobody removes, is not counted.
-		if !strings.HasPrefix(filepath.Base(group), room.Name()) {
+		// The namespace's own group, which nobody removes, is not counted, nor
+		// are those that a kubelet keeps for its classes of pods.
+		switch name := filepath.Base(group); {
+		case strings.HasPrefix(name, room.Name()), name == "kubepods", name == "besteffort", name == "burstable":
+		default:
 			h["cgroup "+group] = true
 		}
 	}

@@ -32,12 +32,13 @@ type Node struct {
 	Address   string
 	Client    *client.Client
 
-	cri   bool
-	root  string // containerd's persistent state
-	state string // its run-time state, under /run
-	log   string
-	env   []string
-	cmd   *exec.Cmd
+	cri    bool
+	routed bool   // the pods' network
+	root   string // containerd's persistent state
+	state  string // its run-time state, under /run
+	log    string
+	env    []string
+	cmd    *exec.Cmd
 
 	mu       sync.Mutex
 	imported map[string]bool // images, by name
@@ -52,6 +53,10 @@ type Option func(*Node)
 func WithCRI() Option {
 	return func(n *Node) { n.cri, n.Namespace = true, criNamespace }
 }
+
+// WithRoutedPods has the node of WithCRI connect its pods by routes instead of a
+// bridge.
+func WithRoutedPods() Option { return func(n *Node) { n.routed = true } }
 
 // WithEnv adds to containerd's environment ("KEY=value").
 func WithEnv(env ...string) Option {
