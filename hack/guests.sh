@@ -49,6 +49,12 @@ if stale idle-go go/idle/main.go; then
 	GOOS=wasip1 GOARCH=wasm go build -C "$root" -trimpath -buildvcs=false \
 		-ldflags=-s -o "$output" ./integration/guests/go/idle
 fi
+# A guest with sockets, a module of its own.
+mkdir -p "$root/build/guests-net"
+if stale ../guests-net/gonet "$root/integration/guests-net/gonet/main.go"; then
+	GOOS=wasip1 GOARCH=wasm GOWORK=off go build -C "$root/integration/guests-net/gonet" -trimpath \
+		-buildvcs=false -tags getaddrinfo "-ldflags=-s -w" -o "$output" .
+fi
 if stale box c/box*; then cc -s c/box*.c; fi
 mkdir -p "$out/kubernetes"
 if stale kubernetes/tar "$root/examples/tar/main.go"; then

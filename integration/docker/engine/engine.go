@@ -80,16 +80,24 @@ func Shared(t testing.TB) *Engine {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.engine == nil {
-		e := newEngine(harness.Shared(t))
-		e.Start(t)
-		shared.engine = e
+		shared.engine = newEngine(harness.Shared(t))
+	}
+	if shared.engine.cmd == nil {
+		shared.engine.Start(t)
 	}
 	return shared.engine
 }
 
-// New starts an engine with a containerd of its own for one test.
+// New starts an engine with a containerd of its own for one test. The shared
+// one is stopped until it is asked for again: a network namespace has one
+// docker0, and a second dockerd takes it, with its address, from the first.
 func New(t testing.TB, options ...Option) *Engine {
 	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.engine != nil {
+		shared.engine.Stop()
+	}
 	e := newEngine(harness.New(t, harness.DefaultVersion))
 	for _, option := range options {
 		option(e)

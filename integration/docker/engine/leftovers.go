@@ -58,6 +58,8 @@ func (e *Engine) Owns(item string) bool {
 		"dockerd", "/run/xtables.lock", "docker.sock", filepath.Join(e.state, "exec", "containerd"),
 		e.state + "/pid", "buildkit",
 		"mount " + "netns default",
+		// The host's namespace, kept from its first use, and libnetwork's socket.
+		filepath.Join(e.state, "exec", "netns", "default"), filepath.Join(e.state, "exec", "libnetwork"),
 	} {
 		if strings.Contains(item, part) {
 			return true
