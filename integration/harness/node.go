@@ -171,12 +171,13 @@ func (n *Node) connect() bool {
 func (n *Node) Pid() int { return n.cmd.Process.Pid }
 
 // Stop ends containerd as an init system does.
-func (n *Node) Stop() { n.end(unix.SIGTERM) }
+func (n *Node) Stop() { n.End(unix.SIGTERM) }
 
 // Crash kills containerd with SIGKILL; shims and containers live on.
-func (n *Node) Crash() { n.end(unix.SIGKILL) }
+func (n *Node) Crash() { n.End(unix.SIGKILL) }
 
-func (n *Node) end(signal syscall.Signal) {
+// End ends containerd by a signal.
+func (n *Node) End(signal syscall.Signal) {
 	if n.cmd == nil {
 		return
 	}

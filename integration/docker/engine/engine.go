@@ -184,14 +184,11 @@ func (e *Engine) launch(t testing.TB) error {
 	return cmd.Start()
 }
 
-// Stop ends dockerd as an init system does, Crash by SIGKILL; its containerd
-// goes on.
-func (e *Engine) Stop() { e.end(unix.SIGTERM) }
+// Stop ends dockerd as an init system does; its containerd goes on.
+func (e *Engine) Stop() { e.End(unix.SIGTERM) }
 
-// Crash kills dockerd with SIGKILL.
-func (e *Engine) Crash() { e.end(unix.SIGKILL) }
-
-func (e *Engine) end(signal syscall.Signal) {
+// End ends dockerd by a signal.
+func (e *Engine) End(signal syscall.Signal) {
 	if e.cmd == nil || e.cmd.Process == nil {
 		return
 	}
