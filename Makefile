@@ -64,7 +64,7 @@ test-containerd: deps stack guests
 	go test -tags integration -count 1 -p 1 -timeout 30m $$(go list ./integration/... | grep -v -E '/(docker|compose)')
 
 test-docker: deps guests
-	hack/stack.sh docker containerd-2.4 runc
+	hack/stack.sh docker containerd-2.4 runc rootless
 	hack/example.sh
 	go test -tags integration -count 1 -p 1 -timeout 30m ./integration/docker/... ./integration/compose
 

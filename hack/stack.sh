@@ -13,7 +13,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 tools=$root/hack/tools
 stack=${STACK_DIR:-$root/build/stack}
 names="containerd-2.4 containerd-2.3 containerd-2.2 containerd-2.0 containerd-1.7
-runc crictl docker kubernetes lint"
+runc crictl docker kubernetes rootless lint"
 
 # fresh NAME MODULE says whether NAME is built from the versions that MODULE
 # pins and programs of its own. It sets name, module, bin and stamp for the builders below.
@@ -69,6 +69,12 @@ kubernetes() {
 	done
 }
 
+rootless() {
+	CGO_ENABLED=0 stripped rootlesskit github.com/rootless-containers/rootlesskit/v2/cmd/rootlesskit
+	moby=$(go list -C "$tools/docker" -m -f '{{.Dir}}' github.com/moby/moby/v2)
+	install -m 755 "$moby/contrib/dockerd-rootless.sh" "$bin"
+}
+
 # build NAME builds one part unless its stamp says that it is there.
 build() {
 	case $1 in
@@ -90,6 +96,7 @@ build() {
 	crictl) CGO_ENABLED=0 stripped crictl sigs.k8s.io/cri-tools/cmd/crictl ;;
 	lint) CGO_ENABLED=0 stripped staticcheck honnef.co/go/tools/cmd/staticcheck ;;
 	docker) docker ;;
+	rootless) rootless ;;
 	kubernetes) kubernetes ;;
 	esac
 	echo "$stamp" >"$stack/$name/stamp"

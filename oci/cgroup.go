@@ -42,14 +42,15 @@ func cgroupPath(id, p string) (config.Cgroup, error) {
 		}
 		return config.Cgroup{Slice: parts[0], Prefix: parts[1], Name: parts[2]}, nil
 	}
-	if p == "" {
+	optional := p == ""
+	if optional {
 		p = id
 	}
 	clean := path.Clean("/" + p)
 	if clean == "/" {
 		return config.Cgroup{}, fmt.Errorf("linux.cgroupsPath %.200q is the root, which holds the whole machine", p)
 	}
-	return config.Cgroup{Path: clean}, nil
+	return config.Cgroup{Path: clean, Optional: optional}, nil
 }
 
 // resources are the bundle's limits; what no kernel could take is refused. To

@@ -156,7 +156,7 @@ func TestCgroup(t *testing.T) {
 		"/docker/x":               {Path: "/docker/x"},
 		"docker/x/":               {Path: "/docker/x"},
 		"../../x":                 {Path: "/x"},
-		"":                        {Path: "/c1"},
+		"":                        {Path: "/c1", Optional: true},
 		"system.slice:docker:x":   {Slice: "system.slice", Prefix: "docker", Name: "x"},
 		":cri-containerd:x":       {Prefix: "cri-containerd", Name: "x"},
 		"/kubepods.slice:a:b":     {Path: "/kubepods.slice:a:b"},

@@ -53,6 +53,9 @@ func Create(ctx context.Context, c *config.Container, io Stdio, o Options) (_ *C
 		return nil, nil, err
 	}
 	k.init = p
+	if err := k.recordFirst(); err != nil {
+		return nil, nil, err
+	}
 	if err := p.introduce(ctx, setup, trees, &c.Process, filter); err != nil {
 		return nil, nil, err
 	}
@@ -65,7 +68,7 @@ func (c *Container) reserve(ctx context.Context) (err error) {
 	if c.cgroup, err = cgroup.New(c.config.Cgroup); err != nil {
 		return err
 	}
-	if err := c.writeRecord(); err != nil {
+	if err := c.writeRecord(nil); err != nil {
 		return err
 	}
 	defer func() {
@@ -79,6 +82,9 @@ func (c *Container) reserve(ctx context.Context) (err error) {
 	}
 	for _, w := range warnings {
 		c.say(w)
+	}
+	if err := c.checkHeld(); err != nil {
+		return err
 	}
 	limit, err := c.cgroup.MemoryLimit()
 	if err != nil {

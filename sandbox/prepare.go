@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/sys/userns"
 	"golang.org/x/sys/unix"
 
 	"containerd-shim-wazero/sandbox/config"
@@ -21,7 +22,7 @@ func prepare(c *config.Container, ns *namespaces, io Stdio) (_ *control.Setup, t
 	s := &control.Setup{
 		Root:          c.Root,
 		Devices:       c.Devices,
-		BindDevices:   ns.user != nil,
+		BindDevices:   ns.user != nil || userns.RunningInUserNS(),
 		MaskedPaths:   c.MaskedPaths,
 		ReadonlyPaths: c.ReadonlyPaths,
 		Sysctl:        c.Sysctl,
@@ -64,13 +65,21 @@ func prepare(c *config.Container, ns *namespaces, io Stdio) (_ *control.Setup, t
 		s.Mounts = append(s.Mounts, mount.Plan{Mount: config.Mount{Source: "the terminal", Destination: "/dev/console"}, Tree: true})
 	}
 	if s.BindDevices {
-		nodes, err := mount.Nodes(c.Devices, c.Namespaces.UIDMappings, c.Namespaces.GIDMappings)
+		nodes, err := nodes(c)
 		if err != nil {
 			return nil, trees, err
 		}
 		trees = append(trees, nodes...)
 	}
 	return s, trees, nil
+}
+
+// nodes are the device nodes of a container that may make none itself.
+func nodes(c *config.Container) ([]*os.File, error) {
+	if userns.RunningInUserNS() {
+		return mount.HostNodes(c.Devices)
+	}
+	return mount.Nodes(c.Devices, c.Namespaces.UIDMappings, c.Namespaces.GIDMappings)
 }
 
 // openTree opens what m binds, with the user namespace that its id mapping needs.

@@ -27,11 +27,12 @@ type record struct {
 	ID          string            `json:"id"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Cgroup      cgroup.Record     `json:"cgroup"`
+	First       *first            `json:"first,omitempty"` // without a cgroup
 	Poststop    []specs.Hook      `json:"poststop,omitempty"`
 }
 
-func (c *Container) writeRecord() error {
-	r := record{ID: c.config.ID, Annotations: c.config.Annotations, Cgroup: c.cgroup.Record()}
+func (c *Container) writeRecord(f *first) error {
+	r := record{ID: c.config.ID, Annotations: c.config.Annotations, Cgroup: c.cgroup.Record(), First: f}
 	if c.config.Hooks != nil {
 		r.Poststop = c.config.Hooks.Poststop
 	}
@@ -77,6 +78,11 @@ func Remove(ctx context.Context, bundle string) error {
 	m, err := cgroup.Load(r.Cgroup)
 	if err != nil {
 		return err
+	}
+	if r.First != nil {
+		if err := r.First.end(ctx); err != nil {
+			return err
+		}
 	}
 	if err := m.Destroy(ctx); err != nil {
 		return err

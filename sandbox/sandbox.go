@@ -133,7 +133,12 @@ func (c *Container) Update(_ context.Context, r *specs.LinuxResources) error {
 func (c *Container) Stats(context.Context) (any, error) { return c.cgroup.Stats() }
 
 // Pids returns the host pids of the container's processes.
-func (c *Container) Pids(context.Context) ([]int, error) { return c.cgroup.Pids() }
+func (c *Container) Pids(context.Context) ([]int, error) {
+	if c.cgroup.None() {
+		return c.pids(), nil
+	}
+	return c.cgroup.Pids()
+}
 
 // KillAll ends every process of the container, also of a paused one.
 func (c *Container) KillAll(ctx context.Context) error {
@@ -142,6 +147,7 @@ func (c *Container) KillAll(ctx context.Context) error {
 	if err := c.cgroup.Kill(ctx); err != nil {
 		return err
 	}
+	c.endFirst()
 	c.paused = false // killing thaws
 	return nil
 }
@@ -175,6 +181,7 @@ func (c *Container) Delete(ctx context.Context) error {
 	if err := c.cgroup.Destroy(ctx); err != nil {
 		return err
 	}
+	c.endFirst()
 	select {
 	case <-c.init.done:
 	case <-ctx.Done():

@@ -11,4 +11,4 @@ import (
 	"containerd-shim-wazero/integration/docker/engine"
 )
 
-func TestMain(m *testing.M) { engine.Main(m) }
+func TestMain(m *testing.M) { engine.Main(m, "rootless") }

@@ -14,6 +14,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/moby/sys/userns"
+	"golang.org/x/sys/unix"
+
 	"containerd-shim-wazero/oci/annotation"
 	"containerd-shim-wazero/sandbox/wasi/policy"
 )
@@ -52,10 +55,24 @@ type Ceiling struct {
 func Default() *Settings {
 	return &Settings{
 		LogLevel:      "info",
-		CacheDir:      "/var/lib/containerd-shim-wazero",
+		CacheDir:      cacheDir(),
 		CacheMaxSize:  4 << 30,
 		ModuleMaxSize: 256 << 20,
 	}
+}
+
+// cacheDir is the system's, or the user's where containerd is rootless: root
+// in a user namespace may not write to the system's folders.
+func cacheDir() string {
+	const system, name = "/var/lib/containerd-shim-wazero", "containerd-shim-wazero"
+	if !userns.RunningInUserNS() || unix.Access(filepath.Dir(system), unix.W_OK) == nil {
+		return system
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return system
+	}
+	return filepath.Join(dir, name)
 }
 
 // Load reads a settings file. Without a name it is [DefaultFile], which may be

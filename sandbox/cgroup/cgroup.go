@@ -15,21 +15,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/sys/userns"
 	"github.com/opencontainers/cgroups"
 	_ "github.com/opencontainers/cgroups/devices" // lets the managers set device rules
 	"github.com/opencontainers/cgroups/fs"
 	"github.com/opencontainers/cgroups/fs2"
 	"github.com/opencontainers/cgroups/systemd"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"containerd-shim-wazero/sandbox/config"
 )
 
-// Manager is one container's cgroup. Its methods may be called concurrently.
+// Manager is one container's cgroup, or, after a Create where the user may make
+// none, no cgroup at all ([Manager.None]). Its methods may be called concurrently.
 type Manager struct {
 	config config.Cgroup
 	// paths are the cgroup's directories by controller on v1 ("" is the v2
@@ -94,7 +98,10 @@ func Load(r Record) (*Manager, error) {
 		ScopePrefix: r.Cgroup.Prefix,
 		Name:        r.Cgroup.Name,
 	}
-	if len(r.Paths) == 0 || m.unified && r.Paths[""] == "" {
+	if m.None() && r.Cgroup.Optional {
+		return m, nil
+	}
+	if m.None() || m.unified && r.Paths[""] == "" {
 		return nil, fmt.Errorf("cgroup: the record names no directory: %w", errdefs.ErrInvalidArgument)
 	}
 	if err := m.open(); err != nil {
@@ -141,7 +148,9 @@ func (m *Manager) Create(ctx context.Context) (warnings []string, err error) {
 			err = errors.Join(err, m.destroy(ctx))
 		}
 	}()
-	if err := m.make(); err != nil {
+	if err := m.make(); m.mayGoWithout(err) {
+		return []string{"no cgroup: this user may make none, so the container has no limits and cannot be paused"}, m.goWithout(ctx)
+	} else if err != nil {
 		return nil, fmt.Errorf("cgroup: make %s: %w", m.name(), err)
 	}
 	warnings = raisePids(m.limits.Resources)
@@ -150,6 +159,27 @@ func (m *Manager) Create(ctx context.Context) (warnings []string, err error) {
 	}
 	return warnings, nil
 }
+
+// mayGoWithout says that a cgroup which could not be made is not needed: the
+// bundle names none and this is the root of a user namespace, whose user was
+// given no part of the hierarchy.
+func (m *Manager) mayGoWithout(err error) bool {
+	return (errors.Is(err, os.ErrPermission) || errors.Is(err, unix.EROFS)) && m.config.Optional && userns.RunningInUserNS()
+}
+
+// goWithout removes what could be made of a cgroup and forgets it.
+func (m *Manager) goWithout(ctx context.Context) error {
+	err := m.destroy(ctx)
+	clear(m.paths)
+	return err
+}
+
+// errNone refuses what only a cgroup can do.
+var errNone = fmt.Errorf("cgroup: this rootless container has none: delegate cgroups to the user to pause containers and change their limits: %w",
+	errdefs.ErrFailedPrecondition)
+
+// None says that the container has no cgroup of its own.
+func (m *Manager) None() bool { return len(m.paths) == 0 }
 
 // make makes the directories, or the scope.
 func (m *Manager) make() error {
@@ -185,6 +215,9 @@ func (m *Manager) checkEmpty() error {
 func (m *Manager) Update(r *specs.LinuxResources) (warnings []string, err error) {
 	if r == nil {
 		return nil, nil
+	}
+	if m.None() {
+		return nil, errNone
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

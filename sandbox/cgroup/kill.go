@@ -26,6 +26,9 @@ const freezePatience = 10 * time.Second
 
 // Freeze stops every process of the container, within the kernel.
 func (m *Manager) Freeze() error {
+	if m.None() {
+		return errNone
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	// On v1 the driver gives up when a process that is about to stop does not
@@ -43,6 +46,9 @@ func (m *Manager) Freeze() error {
 
 // Thaw lets the container's processes go on.
 func (m *Manager) Thaw() error {
+	if m.None() {
+		return errNone
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.driver.Freeze(cgroups.Thawed); err != nil {
@@ -63,6 +69,9 @@ func (m *Manager) Pids() ([]int, error) {
 
 // members are the processes in the cgroup but for the holder of a scope.
 func (m *Manager) members() ([]int, error) {
+	if m.None() {
+		return nil, nil
+	}
 	pids, err := cgroups.GetAllPids(m.procs())
 	if gone(err) {
 		return nil, nil

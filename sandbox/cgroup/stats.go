@@ -36,6 +36,9 @@ func (m *Manager) Stats() (any, error) {
 // read reads the counters, by a driver of its own: those of limits hold a lock
 // while they write.
 func (m *Manager) read() (*cgroups.Stats, error) {
+	if m.None() {
+		return cgroups.NewStats(), nil
+	}
 	c := &cgroups.Cgroup{Resources: &cgroups.Resources{}}
 	var driver cgroups.Manager
 	var err error

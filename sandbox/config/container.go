@@ -105,6 +105,9 @@ func (n Namespace) Own() bool { return n.New || n.Path != "" }
 type Cgroup struct {
 	// Path of the cgroup below the hierarchies' root, for the cgroupfs driver.
 	Path string
+	// Optional says that the bundle names none: a rootless container goes
+	// without where its user may make none.
+	Optional bool
 	// Slice, Prefix and Name are set instead for the systemd driver
 	// ("slice:prefix:name").
 	Slice, Prefix, Name string

@@ -68,8 +68,17 @@ func (r Root) device(d *config.Device) error {
 	if err != unix.EEXIST {
 		return err
 	}
+	return isNode(parent, name, d)
+}
+
+// isNode checks that a file, or dir itself with the name "", is d's node.
+func isNode(dir int, name string, d *config.Device) error {
+	mode, err := nodeMode(d)
+	if err != nil {
+		return err
+	}
 	var st unix.Stat_t
-	if err := unix.Fstatat(parent, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH); err != nil {
 		return err
 	}
 	if st.Mode&unix.S_IFMT != mode&unix.S_IFMT || st.Rdev != unix.Mkdev(uint32(d.Major), uint32(d.Minor)) {
@@ -118,6 +127,31 @@ func Nodes(devices []config.Device, uids, gids []specs.LinuxIDMapping) (nodes []
 			n.Close()
 		}
 		return nil, err
+	}
+	return nodes, nil
+}
+
+// HostNodes opens the host's own nodes of devices, for a rootless container,
+// whose shim may make none either. Their owner and mode are the host's.
+func HostNodes(devices []config.Device) (nodes []*os.File, err error) {
+	defer func() {
+		if err != nil {
+			for _, n := range nodes {
+				n.Close()
+			}
+			nodes = nil
+		}
+	}()
+	for i := range devices {
+		d := &devices[i]
+		node, err := unix.OpenTree(unix.AT_FDCWD, d.Path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+		if err != nil {
+			return nodes, fmt.Errorf("device %s of the host: %w", d.Path, err)
+		}
+		nodes = append(nodes, os.NewFile(uintptr(node), d.Path))
+		if err := isNode(node, "", d); err != nil {
+			return nodes, fmt.Errorf("device %s of the host: %w", d.Path, err)
+		}
 	}
 	return nodes, nil
 }

@@ -112,7 +112,8 @@ func environment(inv *Invocation) []string {
 		"TTRPC_ADDRESS=" + inv.TTRPCAddress,
 		"GOMAXPROCS=2", // few stacks and caches: the shim waits, it does not compute
 	}
-	for _, key := range []string{"PATH", "TMPDIR", "DBUS_SYSTEM_BUS_ADDRESS"} {
+	// HOME and XDG_CACHE_HOME are where a rootless user has the compile cache.
+	for _, key := range []string{"PATH", "TMPDIR", "DBUS_SYSTEM_BUS_ADDRESS", "HOME", "XDG_CACHE_HOME"} {
 		if v, ok := os.LookupEnv(key); ok {
 			env = append(env, key+"="+v)
 		}
