@@ -19,7 +19,7 @@ RACE := ./shim/... ./oci/... ./integration/image ./sandbox/control ./sandbox/cac
 FUZZTIME ?= 10s
 
 .PHONY: build install dist dist-check deps stack guests lint demo clean
-.PHONY: test test-unit test-containerd test-cgroup2 test-docker test-wasi-go test-full fuzz bench
+.PHONY: test test-unit test-containerd test-cgroup2 test-docker test-kubernetes test-wasi-go test-full fuzz bench
 
 build:
 	$(BUILD) -o build/$(SHIM) ./cmd/$(SHIM)
@@ -51,7 +51,7 @@ lint: deps
 	hack/lint.sh
 
 # Everything once, with small counts.
-test: dist-check fuzz test-unit test-containerd test-docker test-cgroup2
+test: dist-check fuzz test-unit test-containerd test-docker test-kubernetes test-cgroup2
 
 test-unit: deps guests
 	CGO_ENABLED=1 go test -race $(RACE)
@@ -61,12 +61,16 @@ test-unit: deps guests
 		echo "NOT RUN: the WASI test suite; name a checkout of WebAssembly/wasi-testsuite by WASI_TESTSUITE" >&2
 
 test-containerd: deps stack guests
-	go test -tags integration -count 1 -p 1 -timeout 30m $$(go list ./integration/... | grep -v -E '/(docker|compose)')
+	go test -tags integration -count 1 -p 1 -timeout 30m $$(go list ./integration/... | grep -v -E '/(docker|compose|kubernetes)')
 
 test-docker: deps guests
 	hack/stack.sh docker containerd-2.4 runc rootless
 	hack/example.sh
 	go test -tags integration -count 1 -p 1 -timeout 30m ./integration/docker/... ./integration/compose
+
+test-kubernetes: deps guests
+	hack/stack.sh kubernetes containerd-2.4 runc crictl
+	go test -tags integration -count 1 -p 1 -timeout 30m ./integration/kubernetes/...
 
 # The user's machine, emulated: cgroup v2, systemd, AppArmor.
 test-cgroup2: deps guests

@@ -85,6 +85,7 @@ func New(t testing.TB, options ...harness.Option) *Cluster {
 	harness.Eventually(t, "the node is ready", func() bool {
 		return c.Kubectl(t, "get", "node", NodeName, "-o", ready).Stdout == "True"
 	})
+	c.startMetrics(t)
 	return c
 }
 

@@ -101,7 +101,6 @@ syncFrequency: 10s
 // corefile is that of a kubeadm cluster, without what needs a network outside.
 func (c *Cluster) corefile() string {
 	return `.:53 {
-	bind ` + room.Bridge + `
 	errors
 	kubernetes ` + domain + ` in-addr.arpa ip6.arpa {
 		kubeconfig ` + c.file("admin.conf") + `

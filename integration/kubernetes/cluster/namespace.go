@@ -6,6 +6,7 @@ package cluster
 import (
 	"fmt"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -41,6 +42,10 @@ func (ns *Namespace) remove(before harness.Holdings) {
 	}
 	ns.Kubectl("delete", "pods", "--all", "--grace-period=1").Exits(0)
 	ns.Cluster.Kubectl(ns.t, "delete", "namespace", ns.Name, "--timeout", (2 * harness.Patience).String()).Exits(0)
+	// The kubelet does this too, within a minute.
+	for _, sandbox := range strings.Fields(ns.Node.Crictl(ns.t, "pods", "-q", "--state", "NotReady").Exits(0).Stdout) {
+		ns.Node.Crictl(ns.t, "rmp", sandbox)
+	}
 	for _, item := range harness.LeftSince(before) {
 		ns.t.Errorf("left behind: %s", item)
 	}
@@ -117,4 +122,20 @@ func (ns *Namespace) Eventually(what string, condition func() bool, last func() 
 	if !harness.Soon(2*harness.Patience, condition) {
 		ns.t.Fatalf("waited in vain: %s; the last was %q", what, last())
 	}
+}
+
+// Pid is the process of a pod's container, on the node.
+func (ns *Namespace) Pid(pod, container string) string {
+	ns.t.Helper()
+	id := ns.Ask("get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[?(@.name=='"+container+"')].containerID}")
+	var answer struct {
+		Info struct {
+			Pid int `json:"pid"`
+		} `json:"info"`
+	}
+	ns.Node.CrictlJSON(ns.t, &answer, "inspect", strings.TrimPrefix(id, "containerd://"))
+	if answer.Info.Pid == 0 {
+		ns.t.Fatalf("no process of %s in %s", container, pod)
+	}
+	return strconv.Itoa(answer.Info.Pid)
 }

@@ -1,0 +1,119 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build integration
+
+package kubernetes
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"containerd-shim-wazero/integration/harness"
+	"containerd-shim-wazero/integration/kubernetes/cluster"
+)
+
+const harnessGuests = harness.Guests
+
+type output = harness.Output
+
+func contains(text, part string) bool { return strings.Contains(text, part) }
+
+// kubectl's commands on a container that runs.
+func kubectl(t *testing.T, ns *cluster.Namespace) {
+	ns.Apply(pod("app", "", box("app", "stdin: true, stdinOnce: true", "echo", "begun", ",", "answer", ",", "sleep", "600000"),
+		container("web", web, "")))
+	ns.Ready("app")
+	ns.Logs("begun", "app", "-c", "app")
+	attach := ns.Command("attach", "-i", "app", "-c", "app")
+	attach.Stdin = strings.NewReader("typed\n")
+	ends(t, attach, func() { ns.Logs("got typed", "app", "-c", "app") })
+
+	ns.Kubectl("exec", "app", "-c", "app", "--", "/box.wasm", "echo", "hi").Is(0, "hi\n")
+	ns.Kubectl("exec", "app", "-c", "app", "--", "/box.wasm", "exit", "7").Exits(7)
+	in := ns.Command("exec", "-i", "app", "-c", "app", "--", "/box.wasm", "cat")
+	in.Stdin = strings.NewReader("by stdin\n")
+	harness.Execute(t, in).Is(0, "by stdin\n")
+	tty := ns.Command("exec", "-it", "app", "-c", "app", "--", "/box.wasm", "tty")
+	harness.OnTerminal(t, tty, "").Exits(0).Prints("0 is a tty", "1 is a tty", "2 is a tty")
+	ns.Kubectl("exec", "app", "-c", "app", "--", "sh").Exits(1).Complains("sh")
+
+	forward := ns.Command("port-forward", "pod/app", ":8080")
+	said := &output{}
+	forward.Stdout = said
+	ends(t, forward, func() {
+		port := regexp.MustCompile(`127\.0\.0\.1:(\d+)`)
+		ns.Eventually("the port is forwarded", func() bool { return port.MatchString(said.String()) }, said.String)
+		res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%s/", port.FindStringSubmatch(said.String())[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+	})
+}
+
+// ends runs a command for as long as something else is done.
+func ends(t testing.TB, cmd *exec.Cmd, do func()) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	do()
+}
+
+// copying is `kubectl cp`, both ways, by a tar module of the image.
+func copying(t *testing.T, ns *cluster.Namespace) {
+	ns.Apply(pod("web", "", container("web", web, "")))
+	ns.Ready("web")
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "there"), []byte(strings.Repeat("and back\n", 10000)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ns.Kubectl("cp", filepath.Join(dir, "there"), "web:/work/copied").Exits(0)
+	ns.Kubectl("cp", "web:/work/copied", filepath.Join(dir, "back")).Exits(0)
+	if b, err := os.ReadFile(filepath.Join(dir, "back")); err != nil || len(b) != 90000 {
+		t.Errorf("%d bytes came back: %v", len(b), err)
+	}
+}
+
+// errorTexts are where the user looks: the pod's status and its events.
+func errorTexts(t *testing.T, ns *cluster.Namespace) {
+	cases := []struct{ name, command, want string }{
+		{"absent", "/absent.wasm", "no such file or directory"},
+		{"text", "/etc/passwd", "is not a WebAssembly binary"},
+		{"imports", "/unknown-import.wasm", "env.launch_missiles"},
+		{"no-entry", "/noentry.wasm", "entry point"},
+		{"directory", "/etc", "is a directory"},
+		{"bad-export", "/reactor.wasm#absent", "absent"},
+	}
+	manifest := ""
+	for _, c := range cases {
+		manifest += pod(c.name, once, container("app", harness.Guests, "", c.command))
+	}
+	ns.Apply(manifest + `
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: annotated, annotations: {io.containerd.wazero.v1/no-such-key: x}}
+spec: {` + wasm + `, containers: [` + box("app", "", "true") + `]}
+`)
+	for _, c := range cases {
+		ns.Eventually(c.name+" has its sentence", func() bool {
+			text := ns.Kubectl("get", "pod", c.name, "-o", "jsonpath={.status.containerStatuses[0].state}").Stdout
+			return contains(text, c.want)
+		}, func() string { return ns.Kubectl("describe", "pod", c.name).Stdout })
+		ns.Eventually(c.name+" is described", func() bool {
+			return contains(ns.Kubectl("describe", "pod", c.name).Stdout, c.want)
+		}, func() string { return "" })
+	}
+	ns.Eventually("the bad annotation is named", func() bool {
+		return contains(ns.Kubectl("describe", "pod", "annotated").Stdout, "no-such-key")
+	}, func() string { return ns.Kubectl("describe", "pod", "annotated").Stdout })
+}

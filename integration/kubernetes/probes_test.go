@@ -1,0 +1,83 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build integration
+
+package kubernetes
+
+import (
+	"testing"
+
+	"containerd-shim-wazero/integration/kubernetes/cluster"
+)
+
+const restarts = "jsonpath={.status.containerStatuses[0].restartCount}"
+
+// probes of every kind decide, by the guest's answer, about readiness and life.
+func probes(t *testing.T, ns *cluster.Namespace) {
+	ns.Apply(pod("kinds", "",
+		container("web", web, `env: [{name: SLOW_START, value: "2s"}],
+    startupProbe: {tcpSocket: {port: 8080}, periodSeconds: 1, failureThreshold: 30},
+    livenessProbe: {grpc: {port: 9090}, periodSeconds: 1, timeoutSeconds: 5},
+    readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1, timeoutSeconds: 5}`),
+		box("file", `readinessProbe: {exec: {command: [/box.wasm, exists, /tmp/ready]}, periodSeconds: 1, timeoutSeconds: 5}`,
+			"sleep", "1000", ",", "write", "/tmp/ready", "x", ",", "sleep", "600000")) +
+		pod("dies", "", box("app", `livenessProbe: {exec: {command: [/box.wasm, exists, /tmp/absent]}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 1}`,
+			"sleep", "600000")))
+	ns.Ready("kinds")
+	ready := "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
+	ns.Kubectl("exec", "kinds", "-c", "web", "--", "/box.wasm", "write", "/tmp/sick", "x").Exits(0)
+	ns.Until(ready, "False", "pod/kinds")
+	ns.Kubectl("exec", "kinds", "-c", "web", "--", "/box.wasm", "rm", "/tmp/sick").Exits(0)
+	ns.Ready("kinds")
+	ns.Until(restarts, "0", "pod/kinds")
+	ns.Eventually("the container is restarted for its probe", func() bool {
+		return ns.Ask("get", "pod", "dies", "-o", restarts) != "0"
+	}, func() string { return ns.Kubectl("describe", "pod", "dies").Stdout })
+}
+
+// hooks before the end and after the start, of every kind.
+func hooks(t *testing.T, ns *cluster.Namespace) {
+	ns.Apply(pod("hooks", "volumes: [{name: data, hostPath: {path: \""+t.TempDir()+"\"}}]",
+		container("web", web, `lifecycle: {
+      postStart: {exec: {command: [/box.wasm, write, /work/started, x]}},
+      preStop: {httpGet: {path: "/hook?of=stop", port: 8080}}},
+    volumeMounts: [{name: data, mountPath: /data}]`),
+		box("other", `lifecycle: {preStop: {exec: {command: [/box.wasm, write, /data/stopped, x]}}},
+    volumeMounts: [{name: data, mountPath: /data}]`, "sleep", "600000"),
+		box("waits", "lifecycle: {preStop: {sleep: {seconds: 1}}}", "sleep", "600000")))
+	ns.Ready("hooks")
+	ns.Kubectl("exec", "hooks", "-c", "web", "--", "/box.wasm", "cat", "/work/started").Is(0, "x")
+	follow := ns.Command("logs", "-f", "hooks", "-c", "web")
+	follow.Stdout = &output{}
+	if err := follow.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ns.Kubectl("delete", "pod", "hooks").Exits(0)
+	_ = follow.Wait()
+	if log := follow.Stdout.(*output).String(); !contains(log, "web: hook stop") {
+		t.Errorf("the log ends with %q", log)
+	}
+}
+
+// endings: exit codes, messages, restarts, and the state that describe shows.
+func endings(t *testing.T, ns *cluster.Namespace) {
+	ns.Apply(pod("says", once, box("app", "", "write", "/dev/termination-log", "the last words", ",", "exit", "3")) +
+		pod("logs", once, box("app", "terminationMessagePolicy: FallbackToLogsOnError", "err", "went wrong", ",", "exit", "4")) +
+		pod("traps", once, container("app", harnessGuests, "", "/trap.wasm")) +
+		pod("loops", "", box("app", "", "echo", "again", ",", "exit", "1")) +
+		pod("spins", "", box("app", "", "spin")))
+	state := func(field string) string {
+		return "jsonpath={.status.containerStatuses[0].state.terminated." + field + "}"
+	}
+	ns.Until(state("message"), "the last words", "pod/says")
+	ns.Until(state("exitCode"), "3", "pod/says")
+	ns.Until(state("reason"), "Error", "pod/says")
+	ns.Until(state("message"), "went wrong", "pod/logs")
+	ns.Until(state("exitCode"), "134", "pod/traps")
+	ns.Until("jsonpath={.status.containerStatuses[0].state.waiting.reason}", "CrashLoopBackOff", "pod/loops")
+	ns.Logs("again", "loops", "--previous")
+	// A guest that spins ends at the first signal, not after the grace period.
+	ns.Ready("spins")
+	ns.Kubectl("delete", "pod", "spins", "--grace-period=600", "--timeout=30s").Exits(0)
+}

@@ -1,0 +1,137 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build integration
+
+package kubernetes
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"containerd-shim-wazero/integration/kubernetes/cluster"
+)
+
+// limits are what the kernel enforces, and what the guest sees of them.
+func limits(t *testing.T, ns *cluster.Namespace) {
+	ns.Apply(pod("grows", once, box("app", "resources: {limits: {memory: 64Mi}}", "grow", "256")) +
+		pod("killed", once+", volumes: [{name: memory, emptyDir: {medium: Memory}}]", box("app",
+			"resources: {limits: {memory: 32Mi}}, volumeMounts: [{name: memory, mountPath: /memory}]", "fill", "/memory/x", "100")) +
+		pod("guaranteed", "", box("app", "resources: {limits: {memory: 64Mi, cpu: 500m}, requests: {memory: 64Mi, cpu: 500m}}", "sleep", "600000")) +
+		pod("burstable", "resources: {limits: {memory: 128Mi, cpu: 1}, requests: {cpu: 100m}}", box("app", "", "sleep", "600000")) +
+		pod("besteffort", "", box("app", "", "sleep", "600000")))
+	ns.Until(phase, "Succeeded", "pod/grows")
+	ns.Logs("refused at", "grows")
+	ns.Until("jsonpath={.status.containerStatuses[0].state.terminated.reason}", "OOMKilled", "pod/killed")
+	ns.Until("jsonpath={.status.containerStatuses[0].state.terminated.exitCode}", "137", "pod/killed")
+	for name, class := range map[string]string{"guaranteed": "Guaranteed", "burstable": "Burstable", "besteffort": "BestEffort"} {
+		ns.Ready(name)
+		ns.Until("jsonpath={.status.qosClass}", class, "pod/"+name)
+	}
+	if got := cgroupFile(t, ns, "guaranteed", "memory", "memory.limit_in_bytes"); got != "67108864" {
+		t.Errorf("the memory limit is %s", got)
+	}
+	if got := cgroupFile(t, ns, "guaranteed", "cpu", "cpu.cfs_quota_us"); got != "50000" {
+		t.Errorf("the processor's quota is %s", got)
+	}
+	parent := filepath.Dir(cgroupOf(t, ns, "burstable", "memory"))
+	if b, err := os.ReadFile(filepath.Join(parent, "memory.limit_in_bytes")); err != nil || strings.TrimSpace(string(b)) != "134217728" {
+		t.Errorf("the pod's own memory limit is %s, %v", b, err)
+	}
+}
+
+// cgroupOf is the folder of a pod's container in a hierarchy of cgroup v1.
+func cgroupOf(t testing.TB, ns *cluster.Namespace, pod, controller string) string {
+	t.Helper()
+	groups, err := os.ReadFile("/proc/" + ns.Pid(pod, "app") + "/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(string(groups), "\n") {
+		fields := strings.SplitN(line, ":", 3)
+		if len(fields) == 3 && strings.Contains(","+fields[1]+",", ","+controller+",") {
+			return filepath.Join("/sys/fs/cgroup", controller, fields[2])
+		}
+	}
+	t.Fatalf("no cgroup of %s in %s", controller, groups)
+	return ""
+}
+
+func cgroupFile(t testing.TB, ns *cluster.Namespace, pod, controller, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(cgroupOf(t, ns, pod, controller), file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// resize changes the limits of a container that runs, up and down.
+func resize(t *testing.T, ns *cluster.Namespace) {
+	ns.Apply(pod("app", "", box("app", `resources: {limits: {memory: 64Mi, cpu: 500m}, requests: {memory: 64Mi, cpu: 500m}},
+    resizePolicy: [{resourceName: memory, restartPolicy: NotRequired}, {resourceName: cpu, restartPolicy: NotRequired}]`,
+		"sleep", "600000")))
+	ns.Ready("app")
+	for _, step := range []struct{ memory, cpu, bytes, quota string }{
+		{"128Mi", "800m", "134217728", "80000"}, {"96Mi", "300m", "100663296", "30000"},
+	} {
+		ns.Kubectl("patch", "pod", "app", "--subresource", "resize", "-p",
+			`{"spec":{"containers":[{"name":"app","resources":{"requests":{"memory":"`+step.memory+`","cpu":"`+step.cpu+
+				`"},"limits":{"memory":"`+step.memory+`","cpu":"`+step.cpu+`"}}}]}}`).Exits(0)
+		var memory, quota string
+		ns.Eventually("the limits are the new ones", func() bool {
+			memory = cgroupFile(t, ns, "app", "memory", "memory.limit_in_bytes")
+			quota = cgroupFile(t, ns, "app", "cpu", "cpu.cfs_quota_us")
+			return memory == step.bytes && quota == step.quota
+		}, func() string { return memory + " " + quota })
+		ns.Until("jsonpath={.status.containerStatuses[0].resources.limits.memory}", step.memory, "pod/app")
+	}
+	ns.Until(restarts, "0", "pod/app")
+}
+
+// figures of a Wasm container, as the kubelet tells them.
+func figures(t *testing.T, ns *cluster.Namespace) {
+	ns.Apply(pod("spins", "", box("app", "", "spin")))
+	ns.Ready("spins")
+	node := "/api/v1/nodes/" + cluster.NodeName + "/proxy"
+	var last string
+	ns.Eventually("the summary has the container", func() bool {
+		last = ns.Kubectl("get", "--raw", node+"/stats/summary").Stdout
+		var summary struct {
+			Pods []struct {
+				PodRef     struct{ Name string }
+				Containers []struct {
+					CPU    struct{ UsageNanoCores, UsageCoreNanoSeconds uint64 }
+					Memory struct{ WorkingSetBytes, UsageBytes uint64 }
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(last), &summary); err != nil {
+			return false
+		}
+		for _, p := range summary.Pods {
+			if p.PodRef.Name == "spins" && len(p.Containers) == 1 {
+				c := p.Containers[0]
+				return c.CPU.UsageNanoCores > 1e8 && c.CPU.UsageCoreNanoSeconds > 1e9 && c.Memory.WorkingSetBytes > 1e5
+			}
+		}
+		return false
+	}, func() string { return last })
+	ns.Eventually("the metrics have the container", func() bool {
+		last = ns.Kubectl("get", "--raw", node+"/metrics/resource").Stdout
+		for _, metric := range []string{"container_cpu_usage_seconds_total", "container_memory_working_set_bytes"} {
+			if !strings.Contains(last, metric+`{container="app",namespace="`+ns.Name+`",pod="spins"}`) {
+				return false
+			}
+		}
+		return true
+	}, func() string { return last })
+	ns.Eventually("kubectl top shows the pod", func() bool {
+		last = ns.Kubectl("top", "pod", "spins", "--no-headers").Stdout
+		fields := strings.Fields(last)
+		return len(fields) == 3 && fields[1] != "0m" && fields[2] != "0Mi"
+	}, func() string { return last })
+}

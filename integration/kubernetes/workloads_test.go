@@ -1,0 +1,216 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build integration
+
+package kubernetes
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"containerd-shim-wazero/integration/harness"
+	"containerd-shim-wazero/integration/kubernetes/cluster"
+)
+
+// count is the large count where all is tested, else the small one.
+func count(small, large int) int {
+	if harness.Full() {
+		return large
+	}
+	return small
+}
+
+func webDeployment(replicas int, version string) string {
+	return fmt.Sprintf(`
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: %d
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      %s
+      containers:
+      - name: web
+        image: %s
+        imagePullPolicy: Never
+        env: [{name: VERSION, value: "%s"}]
+        readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
+        lifecycle: {preStop: {sleep: {seconds: 3}}}
+        ports: [{containerPort: 8080}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+`, replicas, strings.ReplaceAll(wasm, ", ", "\n      "), web, version)
+}
+
+// deployment is rolled to a new version and back without a failed request.
+func deployment(t *testing.T, ns *cluster.Namespace) {
+	replicas := count(3, 20)
+	ns.Apply(webDeployment(replicas, "one"))
+	ns.Kubectl("rollout", "status", "deployment/web", "--timeout=50s").Exits(0)
+	url := "http://" + ns.Ask("get", "service", "web", "-o", "jsonpath={.spec.clusterIP}") + "/"
+	client := &http.Client{Timeout: harness.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	get := func() (string, error) {
+		res, err := client.Get(url)
+		if err != nil {
+			return "", err
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		return strings.TrimSpace(string(body)), err
+	}
+	ns.Eventually("the service answers", func() bool { text, _ := get(); return text == "web one" }, func() string { return url })
+
+	ns.Apply(webDeployment(replicas, "two"))
+	rolled := make(chan struct{})
+	go func() {
+		defer close(rolled)
+		ns.Kubectl("rollout", "status", "deployment/web", "--timeout=55s").Exits(0)
+	}()
+	seen := map[string]int{}
+	for done := false; !done; {
+		select {
+		case <-rolled:
+			done = true
+		case <-time.After(5 * time.Millisecond):
+		}
+		text, err := get()
+		if err != nil {
+			t.Errorf("a request during the update, after %v: %v", seen, err)
+		}
+		seen[text]++
+	}
+	if len(seen) > 2 || seen["web two"] == 0 {
+		t.Errorf("answers during the update: %v", seen)
+	}
+}
+
+// service: a guest finds another by its name in the cluster's DNS.
+func service(t *testing.T, ns *cluster.Namespace) {
+	ns.Apply(webDeployment(1, "served"))
+	ns.Kubectl("rollout", "status", "deployment/web", "--timeout=50s").Exits(0)
+	ns.Apply(pod("asks", "restartPolicy: OnFailure", container("app", web, "",
+		"/web.wasm", "get", "http://web", "http://web."+ns.Name+".svc.cluster.local")))
+	ns.Until(phase, "Succeeded", "pod/asks")
+	ns.Logs("web served\nweb served\n", "asks")
+}
+
+func jobs(t *testing.T, ns *cluster.Namespace) {
+	completions := count(6, 50)
+	ns.Apply(fmt.Sprintf(`
+apiVersion: batch/v1
+kind: Job
+metadata: {name: work}
+spec:
+  completions: %d
+  parallelism: 3
+  completionMode: Indexed
+  template: {spec: {%s, restartPolicy: Never, containers: [%s]}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: fails}
+spec:
+  backoffLimit: 1
+  template: {spec: {%s, restartPolicy: Never, containers: [%s]}}
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: often}
+spec:
+  schedule: "* * * * *"
+  jobTemplate: {spec: {template: {spec: {%s, restartPolicy: Never, containers: [%s]}}}}
+`, completions, wasm, box("app", "", "get", "JOB_COMPLETION_INDEX"),
+		wasm, box("app", "", "exit", "3"), wasm, box("app", "", "echo", "now")))
+	ns.Until("jsonpath={.status.succeeded}", fmt.Sprint(completions), "job/work")
+	ns.Until("jsonpath={.status.conditions[?(@.type=='Failed')].reason}", "BackoffLimitExceeded", "job/fails")
+	ns.Kubectl("create", "job", "--from=cronjob/often", "by-hand").Exits(0)
+	ns.Until("jsonpath={.status.succeeded}", "1", "job/by-hand")
+	if harness.Full() { // it takes up to a minute
+		ns.Eventually("the schedule makes a job", func() bool {
+			return ns.Ask("get", "cronjob", "often", "-o", "jsonpath={.status.lastScheduleTime}") != ""
+		}, func() string { return "" })
+	}
+}
+
+func statefulSet(t *testing.T, ns *cluster.Namespace) {
+	ns.Apply(`
+apiVersion: v1
+kind: Service
+metadata: {name: store}
+spec: {clusterIP: None, selector: {app: store}, ports: [{port: 8080}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: store}
+spec:
+  serviceName: store
+  replicas: 2
+  selector: {matchLabels: {app: store}}
+  template:
+    metadata: {labels: {app: store}}
+    spec: {` + wasm + `, containers: [` + box("app", "volumeMounts: [{name: data, mountPath: /data}]",
+		"try", "cat", "/data/kept", ",", "write", "/data/kept", "kept", ",", "cat", "/etc/hostname", ",", "sleep", "600000") + `]}
+  volumeClaimTemplates:
+  - metadata: {name: data}
+    spec: {accessModes: [ReadWriteOnce], storageClassName: "", resources: {requests: {storage: 1Mi}}}
+`)
+	for _, n := range []string{"0", "1"} {
+		dir := t.TempDir()
+		ns.Apply(`
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: "` + ns.Name + n + `"}
+spec:
+  capacity: {storage: 1Mi}
+  accessModes: [ReadWriteOnce]
+  persistentVolumeReclaimPolicy: Retain
+  hostPath: {path: ` + dir + `}
+`)
+		t.Cleanup(func() { ns.Cluster.Kubectl(t, "delete", "pv", ns.Name+n, "--wait=false").Exits(0) })
+	}
+	ns.Kubectl("rollout", "status", "statefulset/store", "--timeout=50s").Exits(0)
+	ns.Logs("store-1", "store-1")
+	ns.Kubectl("delete", "pod", "store-0").Exits(0)
+	ns.Ready("store-0")
+	ns.Logs("kept", "store-0")
+	ns.Kubectl("delete", "statefulset", "store").Exits(0)
+}
+
+func daemonSet(t *testing.T, ns *cluster.Namespace) {
+	ns.Apply(`
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: everywhere}
+spec:
+  selector: {matchLabels: {app: everywhere}}
+  template:
+    metadata: {labels: {app: everywhere}}
+    spec: {` + wasm + `, containers: [` + box("app", "", "echo", "here", ",", "sleep", "600000") + `]}
+`)
+	ns.Kubectl("rollout", "status", "daemonset/everywhere", "--timeout=50s").Exits(0)
+}
+
+// many pods at once come up and go, none later than its grace period allows.
+func many(t *testing.T, ns *cluster.Namespace) {
+	pods, rounds := count(20, 100), count(1, 3)
+	for range rounds {
+		manifest := ""
+		for i := range pods {
+			manifest += pod(fmt.Sprintf("pod-%d", i), "", box("app", "", "echo", "up", ",", "sleep", "600000"))
+		}
+		ns.Apply(manifest)
+		ns.Kubectl("wait", "--for=condition=Ready", "pods", "--all", fmt.Sprintf("--timeout=%ds", 20+pods)).Exits(0)
+		ns.Kubectl("delete", "pods", "--all", fmt.Sprintf("--timeout=%ds", 20+pods/2)).Exits(0)
+	}
+}
