@@ -59,7 +59,7 @@ rustc libstd-rust-dev-wasm32 wabt
 postgresql redis-server"
 [ "${1:-}" = demo ] || packages="$packages
 binaryen cargo containernetworking-plugins nftables shellcheck
-qemu-system-x86 systemd dbus apparmor slirp4netns uidmap"
+qemu-system-x86 systemd dbus apparmor slirp4netns tini uidmap"
 
 missing=
 for package in $packages; do

@@ -64,33 +64,16 @@ func held(t *testing.T, node *harness.Node, count int, start func() *harness.Tas
 
 // pss sums over the room's processes but its init, the tests and containerd.
 func pss(t *testing.T, node *harness.Node) (sum holding) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil || pid == 1 || pid == os.Getpid() || pid == node.Pid() {
-			continue
+	t.Helper()
+	harness.EachPss(t, func(pid int, program string, kB float64) {
+		switch {
+		case pid == 1 || pid == os.Getpid() || pid == node.Pid():
+		case strings.Contains(program, "containerd-shim-"):
+			sum.shim += kB
+		default:
+			sum.rest += kB
 		}
-		rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-		if err != nil {
-			continue // gone meanwhile
-		}
-		cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		program, _, _ := strings.Cut(string(cmdline), "\x00")
-		for line := range strings.Lines(string(rollup)) {
-			var kB float64
-			if n, _ := fmt.Sscanf(line, "Pss: %f kB", &kB); n != 1 {
-				continue
-			}
-			if strings.Contains(program, "containerd-shim-") {
-				sum.shim += kB
-			} else {
-				sum.rest += kB
-			}
-		}
-	}
+	})
 	return sum
 }
 

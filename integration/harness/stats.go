@@ -4,6 +4,11 @@
 package harness
 
 import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
 	"time"
 
 	v1 "github.com/containerd/cgroups/v3/cgroup1/stats"
@@ -48,4 +53,32 @@ func (t *Task) Stats() Stats {
 	}
 	t.t.Fatalf("stats of %s are a %T", t.what, metrics)
 	return Stats{}
+}
+
+// EachPss calls do for every process of the room with its program and its
+// proportional set size in kB.
+func EachPss(t testing.TB, do func(pid int, program string, kB float64)) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+		if err != nil {
+			continue // gone meanwhile
+		}
+		cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		program, _, _ := strings.Cut(string(cmdline), "\x00")
+		for line := range strings.Lines(string(rollup)) {
+			var kB float64
+			if n, _ := fmt.Sscanf(line, "Pss: %f kB", &kB); n == 1 {
+				do(pid, program, kB)
+			}
+		}
+	}
 }
