@@ -45,9 +45,14 @@ for name in hello openrel; do
 			-ldflags=-s -o "$output" ./integration/guests/go/$name
 	fi
 done
-if stale idle-go go/idle/main.go; then
-	GOOS=wasip1 GOARCH=wasm go build -C "$root" -trimpath -buildvcs=false \
-		-ldflags=-s -o "$output" ./integration/guests/go/idle
+for name in idle copy; do
+	if stale $name-go go/$name/main.go; then
+		GOOS=wasip1 GOARCH=wasm go build -C "$root" -trimpath -buildvcs=false \
+			-ldflags=-s -o "$output" ./integration/guests/go/$name
+	fi
+done
+if [ -z "$(find "$out/copy-linux" -newer go/copy/main.go 2>/dev/null)" ]; then
+	CGO_ENABLED=0 go build -C "$root" -trimpath -buildvcs=false -ldflags=-s -o "$out/copy-linux" ./integration/guests/go/copy
 fi
 # A guest with sockets, a module of its own.
 mkdir -p "$root/build/guests-net"
