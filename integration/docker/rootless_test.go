@@ -176,6 +176,7 @@ func TestRootless(t *testing.T) {
 		}
 		run("--rm", "echo", "hello").Is(0, "hello\n")
 		run("--rm --network none", "exit", "7").Exits(7)
+		run("--rm -m 64m", "echo", "hello").Is(0, "hello\n") // discarded by dockerd
 		run("--rm -v of-"+kind+":/data", "write", "/data/file", "text").Is(0, "")
 		run("--rm -v of-"+kind+":/data", "cat", "/data/file").Is(0, "text")
 		run("--rm -u 1000", "write", "/file", "text").Exits(1)

@@ -168,7 +168,12 @@ func (m *Manager) mayGoWithout(err error) bool {
 }
 
 // goWithout removes what could be made of a cgroup and forgets it.
+// Limits that would hold nothing are refused.
 func (m *Manager) goWithout(ctx context.Context) error {
+	if r := m.limits.Resources; r.Memory > 0 || r.CpuQuota > 0 || r.CpusetCpus != "" || r.PidsLimit != nil && *r.PidsLimit > 0 {
+		return fmt.Errorf("cgroup: this rootless container has none: delegate cgroups to the user to limit memory, processors or pids: %w",
+			errdefs.ErrFailedPrecondition)
+	}
 	err := m.destroy(ctx)
 	clear(m.paths)
 	return err
