@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -14,15 +15,22 @@ import (
 	"github.com/containerd/console"
 )
 
-// OnTerminal runs a command of the host on a terminal of its own, types the
-// input, and answers with all that appears there as its stdout.
-func OnTerminal(t testing.TB, cmd *exec.Cmd, input string) *Result {
+// Terminal is a command of the host on a terminal of its own.
+type Terminal struct {
+	t      testing.TB
+	cmd    *exec.Cmd
+	master console.Console
+	screen Output
+	read   chan struct{} // closed when the last one has closed the terminal
+}
+
+// OnTerminal starts a command on a terminal.
+func OnTerminal(t testing.TB, cmd *exec.Cmd) *Terminal {
 	t.Helper()
 	master, name, err := console.NewPty()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer master.Close()
 	if err := master.Resize(console.WinSize{Width: 80, Height: 25}); err != nil {
 		t.Fatal(err)
 	}
@@ -37,18 +45,39 @@ func OnTerminal(t testing.TB, cmd *exec.Cmd, input string) *Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var screen Output
-	read := make(chan struct{})
+	p := &Terminal{t: t, cmd: cmd, master: master, read: make(chan struct{})}
 	go func() {
-		defer close(read)
-		_, _ = io.Copy(&screen, master) // until the last one has closed it
+		defer close(p.read)
+		_, _ = io.Copy(&p.screen, master)
 	}()
-	if _, err := io.WriteString(master, input); err != nil {
-		t.Fatal(err)
+	return p
+}
+
+// Type types.
+func (p *Terminal) Type(text string) *Terminal {
+	p.t.Helper()
+	if _, err := io.WriteString(p.master, text); err != nil {
+		p.t.Fatal(err)
 	}
-	timer := time.AfterFunc(2*Patience, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	return p
+}
+
+// Expect waits for a text on the screen.
+func (p *Terminal) Expect(text string) *Terminal {
+	p.t.Helper()
+	if !soon(Patience, func() bool { return strings.Contains(p.screen.String(), text) }) {
+		p.t.Errorf("%s: %q does not appear in %q", p.cmd, text, p.screen.String())
+	}
+	return p
+}
+
+// Ends waits for the command's end; its stdout is all that has appeared.
+func (p *Terminal) Ends() *Result {
+	p.t.Helper()
+	timer := time.AfterFunc(2*Patience, func() { _ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) })
 	defer timer.Stop()
-	_ = cmd.Wait()
-	<-read
-	return &Result{t: t, what: cmd.String(), Status: cmd.ProcessState.ExitCode(), Stdout: screen.String()}
+	_ = p.cmd.Wait()
+	<-p.read
+	p.master.Close()
+	return &Result{t: p.t, what: p.cmd.String(), Status: p.cmd.ProcessState.ExitCode(), Stdout: p.screen.String()}
 }

@@ -41,7 +41,7 @@ func kubectl(t *testing.T, ns *cluster.Namespace) {
 	in.Stdin = strings.NewReader("by stdin\n")
 	harness.Execute(t, in).Is(0, "by stdin\n")
 	tty := ns.Command("exec", "-it", "app", "-c", "app", "--", "/box.wasm", "tty")
-	harness.OnTerminal(t, tty, "").Exits(0).Prints("0 is a tty", "1 is a tty", "2 is a tty")
+	harness.OnTerminal(t, tty).Ends().Exits(0).Prints("0 is a tty", "1 is a tty", "2 is a tty")
 	ns.Kubectl("exec", "app", "-c", "app", "--", "sh").Exits(1).Complains("sh")
 
 	forward := ns.Command("port-forward", "pod/app", ":8080")

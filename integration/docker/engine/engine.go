@@ -263,3 +263,10 @@ func (e *Engine) tail(from int64) string {
 	b = b[min(from, int64(len(b))):]
 	return string(b[max(0, len(b)-most):])
 }
+
+// Command is Docker before it runs.
+func (e *Engine) Command(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	e.watch(t)
+	return e.command(t, "docker", args...)
+}
