@@ -60,6 +60,11 @@ if stale ../guests-net/gonet "$root/integration/guests-net/gonet/main.go"; then
 	GOOS=wasip1 GOARCH=wasm GOWORK=off go build -C "$root/integration/guests-net/gonet" -trimpath \
 		-buildvcs=false -tags getaddrinfo "-ldflags=-s -w" -o "$output" .
 fi
+net=$root/integration/guests-net/hello
+if stale ../guests-net/hello "$net/main.go" "$net/listen_wasip1.go"; then
+	GOOS=wasip1 GOARCH=wasm GOWORK=off go build -C "$net" -trimpath -buildvcs=false -ldflags=-s -o "$output" .
+	CGO_ENABLED=0 GOWORK=off go build -C "$net" -trimpath -buildvcs=false -ldflags=-s -o "$out/../guests-net/hello-linux" .
+fi
 if stale box c/box*; then cc -s c/box*.c; fi
 mkdir -p "$out/kubernetes"
 if stale kubernetes/tar "$root/examples/tar/main.go"; then

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"containerd-shim-wazero/integration/docker/engine"
 	"containerd-shim-wazero/integration/harness"
 )
 
@@ -25,7 +26,7 @@ var (
 	output = flag.Bool("write", false, "write docs/benchmarks.md")
 )
 
-func TestMain(m *testing.M) { harness.Main(m) }
+func TestMain(m *testing.M) { engine.Main(m) }
 
 // TestFigures measures everything. With -run TestFigures/NAME it is one part,
 // and nothing is written.
@@ -38,6 +39,7 @@ func TestFigures(t *testing.T) {
 	}{
 		{"run", ctrRun}, {"phases", phases}, {"start", startToGuest}, {"compile", compile},
 		{"rate", rate}, {"output", gigabyte}, {"copy", copyFile}, {"memory", memory},
+		{"docker", dockerRun}, {"compose", composeUp}, {"requests", requests},
 	}
 	ran := 0
 	for _, part := range parts {

@@ -1,0 +1,142 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build bench
+
+package bench
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"containerd-shim-wazero/integration/docker/engine"
+	"containerd-shim-wazero/integration/harness"
+	"containerd-shim-wazero/integration/image"
+)
+
+// kinds of container under Docker, runc's first: the options and the image of
+// docker run.
+var kinds = [2][]string{
+	{engine.LinuxBox},
+	{"--runtime", engine.Runtime, "--platform", "wasi/wasm", engine.Box},
+}
+
+// dockerRun is "docker run --rm" of a hello, on the bridge and without network.
+func dockerRun(t *testing.T, _ *harness.Node, figures *table) {
+	e := engine.Shared(t)
+	e.LoadAll(t)
+	for _, network := range []string{"bridge", "none"} {
+		var times [2][]time.Duration
+		for round := -1; round < *rounds; round++ {
+			for i, kind := range kinds {
+				args := append([]string{"run", "--rm", "--network", network}, kind...)
+				begin := time.Now()
+				e.Docker(t, append(args, "echo", "hello")...).Is(0, "hello\n")
+				if round >= 0 {
+					times[i] = append(times[i], time.Since(begin))
+				}
+			}
+		}
+		figures.beside("`docker run --rm` of hello, `--network "+network+"`", median(times[1]), median(times[0]), "0.6")
+	}
+}
+
+// composeUp is "docker compose up" of ten services.
+func composeUp(t *testing.T, _ *harness.Node, figures *table) {
+	e := engine.Shared(t)
+	e.LoadAll(t)
+	var times [2][]time.Duration
+	for range max(3, *rounds/5) {
+		for i, more := range []string{"image: " + engine.LinuxBox, "image: " + engine.Box + "\n    runtime: " + engine.Runtime + "\n    platform: wasi/wasm"} {
+			dir := t.TempDir()
+			text := "services:\n"
+			for n := range 10 {
+				text += fmt.Sprintf("  s%d:\n    %s\n    command: [sleep, \"1000000\"]\n", n, more)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			begin := time.Now()
+			e.Shell(t, dir, "docker compose -p bench up -d").Exits(0)
+			times[i] = append(times[i], time.Since(begin))
+			e.Shell(t, dir, "docker compose -p bench down -t 0").Exits(0)
+		}
+	}
+	figures.beside("`docker compose up` of ten services", median(times[1]), median(times[0]), "")
+}
+
+// requests are an HTTP hello's, through a published port, by 100 clients: one Go
+// program as a module and as a Linux program.
+func requests(t *testing.T, _ *harness.Node, figures *table) {
+	e := engine.Shared(t)
+	var perSecond [2]float64
+	for i, name := range []string{"hello-linux", "hello-wasm"} {
+		file, config := "hello-linux", v1.ImageConfig{Entrypoint: []string{"/server"}}
+		options := []string{"run", "-d", "--name", name, "-p", "127.0.0.1:0:8080"}
+		img := image.Image{Name: "docker.io/library/" + name + ":latest", OS: "linux", Arch: harness.Architecture(), Config: config}
+		if i == 1 {
+			file = "hello.wasm"
+			options = append(options, "--runtime", engine.Runtime, "--platform", "wasi/wasm")
+			img.OS, img.Arch = "", ""
+		}
+		server, err := image.Copy("server", harness.Built(t, "guests-net", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		img.Files = append(harness.BaseFiles(), server)
+		e.Load(t, img)
+		e.Docker(t, append(options, name)...).Exits(0)
+		address := e.Ask(t, "port", name, "8080/tcp")
+		harness.Eventually(t, name+" answers", func() bool {
+			res, err := http.Get("http://" + address + "/hello")
+			if err == nil {
+				res.Body.Close()
+			}
+			return err == nil
+		})
+		perSecond[i] = load(t, "http://"+address+"/hello", 20000, 100)
+		e.Docker(t, "rm", "-f", name).Exits(0)
+	}
+	fmt.Printf("requests a second: %.0f, native %.0f\n", perSecond[1], perSecond[0])
+	figures.row("Requests a second of an HTTP hello through a published port, beside a native Go program", "",
+		fmt.Sprintf("%.2f", perSecond[1]/perSecond[0]), "0.25 at least")
+}
+
+// load asks so often by so many clients and answers with requests a second.
+func load(t *testing.T, url string, count, clients int) float64 {
+	t.Helper()
+	turns := make(chan struct{}, count)
+	for range count {
+		turns <- struct{}{}
+	}
+	close(turns)
+	client := &http.Client{Transport: &http.Transport{
+		MaxIdleConnsPerHost: clients, DialContext: (&net.Dialer{Timeout: harness.Patience}).DialContext,
+	}}
+	var all sync.WaitGroup
+	begin := time.Now()
+	for range clients {
+		all.Go(func() {
+			for range turns {
+				res, err := client.Get(url)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+			}
+		})
+	}
+	all.Wait()
+	return float64(count) / time.Since(begin).Seconds()
+}
