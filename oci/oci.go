@@ -25,9 +25,14 @@ import (
 
 // Annotations that the CRI plugin of containerd sets.
 const (
-	criContainerType = "io.kubernetes.cri.container-type"
-	criContainerName = "io.kubernetes.cri.container-name"
+	criContainerType    = "io.kubernetes.cri.container-type"
+	criContainerName    = "io.kubernetes.cri.container-name"
+	criSandboxName      = "io.kubernetes.cri.sandbox-name"
+	criSandboxNamespace = "io.kubernetes.cri.sandbox-namespace"
 )
+
+// maxName is the longest name that Kubernetes gives to anything, in bytes.
+const maxName = 253
 
 // Input is all that a container's configuration is made of.
 type Input struct {
@@ -239,6 +244,23 @@ func inPod(spec *specs.Spec) bool { return spec.Annotations[criContainerType] !=
 // IsPodContainer tells a container of a Kubernetes pod from the pod's pause
 // container and from containers that are in no pod.
 func IsPodContainer(spec *specs.Spec) bool { return spec.Annotations[criContainerType] == "container" }
+
+// PodNames returns a pod's name, as NAMESPACE/NAME, and that of a container in
+// it, for log lines. Each is "" where the annotations have none, or one that
+// Kubernetes would not give: a line of the log has no room for those.
+func PodNames(annotations map[string]string) (pod, container string) {
+	named := func(key string) string {
+		if name := annotations[key]; len(name) <= maxName {
+			return name
+		}
+		return ""
+	}
+	namespace, name := named(criSandboxNamespace), named(criSandboxName)
+	if namespace != "" && name != "" {
+		pod = namespace + "/" + name
+	}
+	return pod, named(criContainerName)
+}
 
 // kind tells a pod's pause container, whose program is never run, from the rest.
 func kind(annotations map[string]string) config.Kind {

@@ -391,6 +391,26 @@ func FuzzSpec(f *testing.F) {
 	})
 }
 
+func TestPodNames(t *testing.T) {
+	long := strings.Repeat("x", maxName+1)
+	for _, test := range []struct{ namespace, name, container, wantPod, wantContainer string }{
+		{"", "", "", "", ""},
+		{"default", "web", "app", "default/web", "app"},
+		{"default", "web", "", "default/web", ""},
+		{"", "web", "app", "", "app"},
+		{"default", "", "app", "", "app"},
+		{"default", long, long, "", ""},
+		{"default", long[1:], long[1:], "default/" + long[1:], long[1:]},
+	} {
+		pod, container := PodNames(map[string]string{
+			criSandboxNamespace: test.namespace, criSandboxName: test.name, criContainerName: test.container,
+		})
+		if pod != test.wantPod || container != test.wantContainer {
+			t.Errorf("%.20q: pod %.20q, container %.20q", test, pod, container)
+		}
+	}
+}
+
 func BenchmarkConfigure(b *testing.B) {
 	data, err := os.ReadFile("testdata/docker.json")
 	if err != nil {

@@ -124,7 +124,7 @@ func (s *service) createWasm(ctx context.Context, r *taskapi.CreateTaskRequest, 
 			return nil, err
 		}
 	}
-	logger := clog.L.WithField("container", r.ID)
+	logger := logger(r.ID, spec)
 	box, init, err := wasm.Create(ctx, c, host, io, sandbox.Options{
 		Cache: modules,
 		Log:   func(line string) { logger.Info(line) },
@@ -150,6 +150,19 @@ func (s *service) createWasm(ctx context.Context, r *taskapi.CreateTaskRequest, 
 		Init:    init,
 		Events:  s.events,
 	}), nil
+}
+
+// logger writes lines that name a container as its users do.
+func logger(id string, spec *specs.Spec) *clog.Entry {
+	entry := clog.L.WithField("container", id)
+	pod, name := oci.PodNames(spec.Annotations)
+	if pod != "" {
+		entry = entry.WithField("pod", pod)
+	}
+	if name != "" {
+		entry = entry.WithField("container_name", name)
+	}
+	return entry
 }
 
 // configure maps the bundle, whose root file system is mounted.

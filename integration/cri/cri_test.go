@@ -32,6 +32,7 @@ func TestPods(t *testing.T) {
 				{"two containers", twoContainers},
 				{"shared processes", sharedProcesses},
 				{"annotations", annotations},
+				{"names in the log", namesInLog},
 				{"host network", hostNetwork},
 				{"pause answers", pauseAnswers},
 				{"errors", errorTexts},
@@ -177,6 +178,24 @@ func sharedProcesses(t *testing.T, node *harness.Node) {
 	}
 	again := p.start("again", "true")
 	p.waitState(again, "CONTAINER_EXITED")
+}
+
+// namesInLog: a line of the shim names the pod and the container.
+func namesInLog(t *testing.T, node *harness.Node) {
+	p := newPod(t, node).annotate("timeout.brief", "300ms").run()
+	id := p.start("brief", "sleep", "600000")
+	p.waitState(id, "CONTAINER_EXITED")
+	pod := p.config["metadata"].(object)["name"].(string)
+	harness.Eventually(t, "the log names the pod and the container", func() bool {
+		for line := range strings.Lines(node.Log(t)) {
+			if strings.Contains(line, "has run for its timeout of 300ms") &&
+				strings.Contains(line, "container="+id) &&
+				strings.Contains(line, "container_name=brief") && strings.Contains(line, "pod=default/"+pod) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // annotations grant to the one container that their key names.
