@@ -13,7 +13,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 tools=$root/hack/tools
 stack=${STACK_DIR:-$root/build/stack}
 names="containerd-2.4 containerd-2.3 containerd-2.2 containerd-2.0 containerd-1.7
-runc crictl docker kubernetes rootless lint"
+runc crictl docker kubernetes nerdctl rootless lint"
 
 # fresh NAME MODULE says whether NAME is built from the versions that MODULE
 # pins and programs of its own. It sets name, module, bin and stamp for the builders below.
@@ -75,6 +75,21 @@ rootless() {
 	install -m 755 "$moby/contrib/dockerd-rootless.sh" "$bin"
 }
 
+# nerdctl's command imports helpers of its tests, and these a module that is only
+# in its repository: it is built from a copy without them.
+nerdctl() {
+	source=$stack/nerdctl/source helpers=cmd/nerdctl/helpers
+	go mod download -C "$module"
+	cp -r "$(go list -C "$module" -m -f '{{.Dir}}' github.com/containerd/nerdctl/v2)" "$source"
+	chmod -R u+w "$source"
+	rm "$source/$helpers/testing.go" "$source/$helpers/testing_linux.go"
+	tigron=github.com/containerd/nerdctl/mod/tigron
+	go mod edit -droprequire $tigron -dropreplace $tigron@v0.0.0 "$source/go.mod"
+	module=$source
+	CGO_ENABLED=0 stripped nerdctl ./cmd/nerdctl
+	rm -rf "$source"
+}
+
 # build NAME builds one part unless its stamp says that it is there.
 build() {
 	case $1 in
@@ -98,6 +113,7 @@ build() {
 	docker) docker ;;
 	rootless) rootless ;;
 	kubernetes) kubernetes ;;
+	nerdctl) nerdctl ;;
 	esac
 	echo "$stamp" >"$stack/$name/stamp"
 }

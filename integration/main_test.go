@@ -11,4 +11,4 @@ import (
 	"containerd-shim-wazero/integration/harness"
 )
 
-func TestMain(m *testing.M) { harness.Main(m) }
+func TestMain(m *testing.M) { harness.Main(m, "nerdctl") }
