@@ -6,73 +6,31 @@
 package integration
 
 import (
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"containerd-shim-wazero/integration/harness"
-	"containerd-shim-wazero/integration/image"
 )
-
-const badImage = "docker.io/library/bad:test"
-
-// badFiles are modules that cannot run, and what is no module at all.
-func badFiles(t *testing.T) []image.File {
-	t.Helper()
-	good, err := os.ReadFile(harness.Built(t, "guests", "box.wasm"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	corrupt := append([]byte(nil), good...)
-	for i := len(corrupt) / 2; i < len(corrupt); i += 7 {
-		corrupt[i] ^= 0xff
-	}
-	return []image.File{
-		{Path: "empty.wasm"},
-		image.Text("text.wasm", "this is no module\n"),
-		{Path: "truncated.wasm", Body: good[:len(good)/2]},
-		{Path: "corrupt.wasm", Body: corrupt},
-		{Path: "component.wasm", Body: []byte("\x00asm\x0d\x00\x01\x00")},
-		{Path: "version.wasm", Body: []byte("\x00asm\x07\x00\x00\x00")},
-		{Path: "unreadable.wasm", Body: good, Mode: 0o200},
-		{Path: "elf", Body: []byte("\x7fELF\x02\x01\x01"), Mode: 0o755},
-		image.Dir("folder.wasm", 0o755),
-		image.Link("dangling.wasm", "/nowhere"),
-		image.Link("circle.wasm", "circle.wasm"),
-		{Path: "good.wasm", Body: good},
-	}
-}
 
 // TestBadModules wants a sentence about each, and nothing left behind.
 func TestBadModules(t *testing.T) {
 	node := harness.Shared(t)
-	node.Import(t, image.Image{Name: badImage, Files: badFiles(t)})
-	for file, words := range map[string][]string{
-		"empty.wasm":     {"empty.wasm", "empty"},
-		"text.wasm":      {"text.wasm", "not a WebAssembly"},
-		"truncated.wasm": {"truncated.wasm"},
-		"corrupt.wasm":   {"corrupt.wasm"},
-		"component.wasm": {"component.wasm", "component"},
-		"version.wasm":   {"version.wasm", "version"},
-		"elf":            {"/elf"},
-		"folder.wasm":    {"folder.wasm", "directory"},
-		"dangling.wasm":  {"dangling.wasm", "no such file or directory"},
-		"circle.wasm":    {"circle.wasm"},
-		"missing.wasm":   {"missing.wasm", "no such file or directory"},
-		"good.wasm#none": {"good.wasm", "none"},
-	} {
+	img := harness.BadImage(t)
+	node.Import(t, img)
+	for file, words := range harness.BadModules() {
 		t.Run(file, func(t *testing.T) {
-			sentence(t, node.Container(t, badImage, "/"+file).Refused(words...))
+			sentence(t, node.Container(t, img.Name, "/"+file).Refused(words...))
 		})
 	}
+	t.Run("elf", func(t *testing.T) { sentence(t, node.Container(t, img.Name, "/elf").Refused("/elf")) })
 	t.Run("unreadable", func(t *testing.T) {
-		container := node.Container(t, badImage, "/unreadable.wasm").User(1000, 1000)
+		container := node.Container(t, img.Name, "/unreadable.wasm").User(1000, 1000)
 		sentence(t, container.Refused("unreadable.wasm", "permission denied"))
 	})
 	t.Run("a name that no folder of the PATH has", func(t *testing.T) {
-		sentence(t, node.Container(t, badImage, "nothing.wasm").Refused("nothing.wasm", "executable file not found"))
+		sentence(t, node.Container(t, img.Name, "nothing.wasm").Refused("nothing.wasm", "executable file not found"))
 	})
 	t.Run("guests", func(t *testing.T) {
 		sentence(t, node.Guest(t, "unknown-import").Refused("launch_missiles", "fd_teleport"))

@@ -36,6 +36,7 @@ func TestPods(t *testing.T) {
 				{"host network", hostNetwork},
 				{"pause answers", pauseAnswers},
 				{"errors", errorTexts},
+				{"bad input", badInput},
 				{"memory limit", memoryLimit},
 				{"mixed pod", mixedPod},
 				{"mixed exec", mixedExec},
@@ -288,12 +289,7 @@ func errorTexts(t *testing.T, node *harness.Node) {
 	} {
 		config := p.container(test.name, test.command)
 		config["image"] = object{"image": test.image}
-		id := p.create(config)
-		node.Crictl(t, "start", id).Exits(1).Complains(test.want...)
-		c := p.waitState(id, "CONTAINER_EXITED")
-		if c.Status.Reason != "StartError" || c.Status.ExitCode != 128 || !strings.Contains(c.Status.Message, test.want[1]) {
-			t.Errorf("%s: %s, exit code %d, message %q", test.name, c.Status.Reason, c.Status.ExitCode, c.Status.Message)
-		}
+		refused(t, p, config, test.want...)
 	}
 	// The pod lives on and runs what can be run.
 	id := p.start("after", "true")
