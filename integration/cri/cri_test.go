@@ -40,6 +40,7 @@ func TestPods(t *testing.T) {
 				{"memory limit", memoryLimit},
 				{"mixed pod", mixedPod},
 				{"mixed exec", mixedExec},
+				{"mixed attach", mixedAttach},
 				{"mixed life", mixedLife},
 				{"mixed limits", mixedLimits},
 				{"mixed shared processes", mixedProcesses},
@@ -54,6 +55,7 @@ func TestPods(t *testing.T) {
 			}
 			if version != "1.7" {
 				t.Run("user namespace", func(t *testing.T) { userNamespace(t, node) })
+				t.Run("mixed user namespace", func(t *testing.T) { mixedUserNamespace(t, node) })
 			}
 		})
 	}

@@ -75,6 +75,36 @@ func mixedExec(t *testing.T, node *harness.Node) {
 	node.Crictl(t, "exec", "--sync", id, "absent").Exits(1).Complains("absent")
 }
 
+// mixedAttach types into a Linux container, which ends with its input.
+func mixedAttach(t *testing.T, node *harness.Node) {
+	p := newPod(t, node).run()
+	config := p.linux("app", "sh", "-c", "read line; echo got $line")
+	config["stdin"], config["stdin_once"] = true, true
+	id := p.startConfig(config)
+	node.CrictlStdin(t, "hello\n", "attach", "-i", id).Exits(0)
+	p.expectLog(id, "got hello\n")
+	if c := p.waitState(id, "CONTAINER_EXITED"); c.Status.ExitCode != 0 {
+		t.Errorf("exit code %d, want 0", c.Status.ExitCode)
+	}
+}
+
+// mixedUserNamespace: a Linux container is in the user namespace of its pod.
+func mixedUserNamespace(t *testing.T, node *harness.Node) {
+	mapping := []object{{"host_id": 200000, "container_id": 0, "length": 65536}}
+	userns := object{"userns_options": object{"mode": modePod, "uids": mapping, "gids": mapping}}
+	p := newPod(t, node).namespaces(userns).run()
+	p.start("app", "sleep", "600000")
+	id := p.startConfig(p.linux("side", "sh", "-c", "id -u; exec sleep 600000"))
+	p.expectLog(id, "0\n")
+	pause, linux := p.inspect().Info.Pid, p.inspectContainer(id).Info.Pid
+	if a, b := namespace(t, pause, "user"), namespace(t, linux, "user"); a != b || a == namespace(t, 1, "user") {
+		t.Errorf("user namespaces: pause %s, Linux container %s", a, b)
+	}
+	if uids := strings.Fields(status(t, linux, "Uid")); uids[0] != "200000" {
+		t.Errorf("the Linux container runs as %v, want 200000", uids)
+	}
+}
+
 // mixedLife is a Linux container from its start to its end in every way.
 func mixedLife(t *testing.T, node *harness.Node) {
 	p := newPod(t, node).run()
