@@ -48,6 +48,7 @@ func TestPods(t *testing.T) {
 				{"mixed shim is killed", mixedShimKilled},
 				{"shim for runc is killed", runcShimKilled},
 				{"images", images},
+				{"pulls", pulls},
 				{"containerd crashes", restart},
 				{"shim is killed", shimKilled},
 			} {
