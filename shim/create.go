@@ -84,10 +84,13 @@ func (s *service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (_ *
 	if err != nil {
 		return nil, err
 	}
+	if err := s.addPodFiles(r.Bundle, spec); err != nil {
+		return nil, err
+	}
 	if oci.IsPodContainer(spec) && linux.IsProgram(spec, rootPath(r.Bundle, spec)) {
 		return s.createLinux(ctx, r, spec)
 	}
-	c, err := s.createWasm(ctx, r, spec, set)
+	c, err := s.createWasm(ctx, r, spec, set, s.events)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +101,7 @@ func (s *service) create(ctx context.Context, r *taskapi.CreateTaskRequest) (_ *
 }
 
 // createWasm makes a container whose root file system is mounted.
-func (s *service) createWasm(ctx context.Context, r *taskapi.CreateTaskRequest, spec *specs.Spec, set *settings.Settings) (_ *task.Container, err error) {
+func (s *service) createWasm(ctx context.Context, r *taskapi.CreateTaskRequest, spec *specs.Spec, set *settings.Settings, events task.Publisher) (_ *task.Container, err error) {
 	c, host, err := s.configure(ctx, r, spec, set)
 	if err != nil {
 		return nil, err
@@ -148,7 +151,7 @@ func (s *service) createWasm(ctx context.Context, r *taskapi.CreateTaskRequest, 
 		IO:      io,
 		Sandbox: mounted{box, r.Bundle},
 		Init:    init,
-		Events:  s.events,
+		Events:  events,
 	}), nil
 }
 

@@ -80,6 +80,7 @@ func Run(inv *bootstrap.Invocation) error {
 		Died: s.endWithRunc,
 	})
 	s.register(server)
+	s.registerSandbox(server)
 	defer time.AfterFunc(orphanTime, func() { s.endOrphan(bundle) }).Stop()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)

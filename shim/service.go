@@ -44,6 +44,8 @@ type service struct {
 	mu sync.Mutex
 	// containers by id, but those of linux; nil while one is being created. Guarded by mu.
 	containers map[string]*task.Container
+	// pod is what the sandbox API has made, nil without. Guarded by mu.
+	pod *podSandbox
 	// caches by folder. Guarded by mu.
 	caches map[string]*cache.Cache
 }

@@ -86,6 +86,7 @@ func (n *Node) configCRI() string {
   conf_dir = "$ROOT/cni"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.wazero]
   runtime_type = "` + Runtime + `"
+  sandboxer = "` + n.sandboxer + `"
   pod_annotations = ["` + Runtime + `/*"]
   container_annotations = ["` + Runtime + `/*"]
 `

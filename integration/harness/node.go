@@ -32,13 +32,14 @@ type Node struct {
 	Address   string
 	Client    *client.Client
 
-	cri    bool
-	routed bool   // the pods' network
-	root   string // containerd's persistent state
-	state  string // its run-time state, under /run
-	log    string
-	env    []string
-	cmd    *exec.Cmd
+	cri       bool
+	routed    bool   // the pods' network
+	sandboxer string // of the handler, \"\" for containerd's own way
+	root      string // containerd's persistent state
+	state     string // its run-time state, under /run
+	log       string
+	env       []string
+	cmd       *exec.Cmd
 
 	mu       sync.Mutex
 	imported map[string]bool // images, by name
@@ -57,6 +58,9 @@ func WithCRI() Option {
 // WithRoutedPods has the node of WithCRI connect its pods by routes instead of a
 // bridge.
 func WithRoutedPods() Option { return func(n *Node) { n.routed = true } }
+
+// WithSandboxer has the handler's pods made in another of containerd's ways ("shim").
+func WithSandboxer(name string) Option { return func(n *Node) { n.sandboxer = name } }
 
 // WithEnv adds to containerd's environment ("KEY=value").
 func WithEnv(env ...string) Option {

@@ -48,8 +48,10 @@ func Delete(ctx context.Context, inv *Invocation, remove Remove, stdout io.Write
 		return ErrLeft
 	}
 	r, err := remove(ctx, inv, bundle, r)
-	if uerr := rootfs.Unmount(bundle); err == nil {
-		err = uerr
+	for _, unmount := range []func(string) error{rootfs.Unmount, rootfs.UnmountShm} {
+		if uerr := unmount(bundle); err == nil {
+			err = uerr
+		}
 	}
 	removeDeadSocket(bundle)
 	if err != nil {
