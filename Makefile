@@ -18,7 +18,7 @@ RACE := ./shim/... ./oci/... ./integration/image ./sandbox/control ./sandbox/cac
 
 FUZZTIME ?= 10s
 
-.PHONY: build install dist dist-check deps stack guests lint demo clean
+.PHONY: build install image dist dist-check deps stack guests lint demo clean
 .PHONY: test test-unit test-containerd test-cgroup2 test-docker test-kubernetes test-wasi-go test-full fuzz bench
 
 build:
@@ -26,6 +26,12 @@ build:
 
 install: build
 	install -D -m 0755 build/$(SHIM) $(DESTDIR)$(PREFIX)/bin/$(SHIM)
+
+# The nodes' installer for Kubernetes (deploy/), as an OCI image layout: push it
+# to a registry of yours, or import it on the nodes.
+IMAGE ?= localhost/wazero-installer:dev
+image:
+	VERSION=$(VERSION) hack/image.sh build/wazero-installer.tar $(IMAGE)
 
 # Archives for both architectures with their checksums; the same tree gives
 # the same bytes.

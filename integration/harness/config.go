@@ -4,6 +4,7 @@
 package harness
 
 import (
+	"path/filepath"
 	"strings"
 )
 
@@ -13,13 +14,28 @@ func (n *Node) config() []byte {
 	sections := []string{n.configBase(), n.configSockets()}
 	if n.cri {
 		sections = append(sections, n.configCRI())
+		if n.plain == "" {
+			sections = append(sections, n.configHandler())
+		}
 	}
 	text := strings.Join(sections, "")
 	return []byte(strings.NewReplacer("$ROOT", n.root, "$STATE", n.state).Replace(text))
 }
 
-// configVersion is the newest version of the file that the node understands.
+// configFile is where the node has its configuration.
+func (n *Node) configFile() string {
+	if n.plain != "" {
+		return PlainConfig
+	}
+	return filepath.Join(n.root, "config.toml")
+}
+
+// configVersion is the newest version of the file that the node understands, or
+// the one that was asked for.
 func (n *Node) configVersion() string {
+	if n.plain != "" {
+		return n.plain
+	}
 	switch n.Version {
 	case "1.7":
 		return "2"
@@ -35,8 +51,12 @@ func (n *Node) configBase() string {
 	if !n.cri {
 		disabled = append(disabled, "grpc.v1.cri", "cri.v1.images", "cri.v1.runtime", "podsandbox.controller")
 	}
+	var imports string
+	if n.plain > "2" { // as `containerd config default` has it
+		imports = `imports = ["/etc/containerd/conf.d/*.toml"]` + "\n"
+	}
 	return `version = ` + n.configVersion() + `
-root = "$ROOT/root"
+` + imports + `root = "$ROOT/root"
 state = "$STATE/state"
 disabled_plugins = ["io.containerd.` + strings.Join(disabled, `", "io.containerd.`) + `"]
 [plugins."io.containerd.internal.v1.opt"]
@@ -71,10 +91,6 @@ func (n *Node) configCRI() string {
   conf_dir = "$ROOT/cni"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
   runtime_type = "` + RuncRuntime + `"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.wazero]
-  runtime_type = "` + Runtime + `"
-  pod_annotations = ["` + Runtime + `/*"]
-  container_annotations = ["` + Runtime + `/*"]
 `
 	}
 	return `[plugins."io.containerd.cri.v1.images".pinned_images]
@@ -84,7 +100,19 @@ func (n *Node) configCRI() string {
 [plugins."io.containerd.cri.v1.runtime".cni]
   ` + n.cniBin() + `
   conf_dir = "$ROOT/cni"
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.wazero]
+`
+}
+
+// configHandler is the runtime's.
+func (n *Node) configHandler() string {
+	if n.configVersion() == "2" {
+		return `[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.wazero]
+  runtime_type = "` + Runtime + `"
+  pod_annotations = ["` + Runtime + `/*"]
+  container_annotations = ["` + Runtime + `/*"]
+`
+	}
+	return `[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.wazero]
   runtime_type = "` + Runtime + `"
   sandboxer = "` + n.sandboxer + `"
   pod_annotations = ["` + Runtime + `/*"]

@@ -40,6 +40,8 @@ type Node struct {
 	log       string
 	env       []string
 	cmd       *exec.Cmd
+	plain     string  // the version of a configuration without the handler
+	keeper    *keeper // of a node with such a configuration
 
 	mu       sync.Mutex
 	imported map[string]bool // images, by name
@@ -129,26 +131,34 @@ func (n *Node) Start(t testing.TB) {
 			t.Fatal(err)
 		}
 	}
-	config := filepath.Join(n.root, "config.toml")
-	if err := os.WriteFile(config, n.config(), 0o644); err != nil {
+	if err := n.writeConfig(); err != nil {
 		t.Fatal(err)
 	}
-	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	cmd, err := n.launch(t)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
-	cmd := exec.Command(n.program(t, "containerd"), "-c", config, "-l", "debug")
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append([]string{"PATH=" + n.Path(t), "HOME=/root"}, n.env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	n.cmd = cmd
+	if n.plain != "" {
+		n.keep(t)
+	}
 	if !soon(Patience, n.connect) {
 		t.Fatalf("containerd %s does not answer; the end of its log:\n%s", n.Version, n.tail(0))
 	}
+}
+
+// launch starts the process.
+func (n *Node) launch(t testing.TB) (*exec.Cmd, error) {
+	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(n.program(t, "containerd"), "-c", n.configFile(), "-l", "debug")
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append([]string{"PATH=" + n.Path(t), "HOME=/root"}, n.env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd, cmd.Start()
 }
 
 // connect answers whether containerd could be asked for its version.
@@ -172,7 +182,12 @@ func (n *Node) connect() bool {
 }
 
 // Pid is containerd's.
-func (n *Node) Pid() int { return n.cmd.Process.Pid }
+func (n *Node) Pid() int {
+	if n.keeper != nil {
+		return n.keeper.pid()
+	}
+	return n.cmd.Process.Pid
+}
 
 // Stop ends containerd as an init system does.
 func (n *Node) Stop() { n.End(unix.SIGTERM) }
@@ -182,6 +197,11 @@ func (n *Node) Crash() { n.End(unix.SIGKILL) }
 
 // End ends containerd by a signal.
 func (n *Node) End(signal syscall.Signal) {
+	if n.keeper != nil {
+		n.keeper.end(signal)
+		n.keeper, n.cmd = nil, nil
+		return
+	}
 	if n.cmd == nil {
 		return
 	}

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package image makes small container images for the tests, as OCI image
-// layouts in a tar archive, which containerd and Docker import.
+// layouts in a tar archive, which containerd and Docker import. The nodes'
+// installer is packed by it too.
 package image
 
 import (
@@ -81,26 +82,23 @@ func (i Image) Write(w io.Writer) error {
 	}
 	top := manifest
 	if i.Index {
-		top = layout.json(v1.MediaTypeImageIndex, v1.Index{
-			Versioned: specs.Versioned{SchemaVersion: 2},
-			MediaType: v1.MediaTypeImageIndex,
-			Manifests: []v1.Descriptor{manifest},
-		})
+		top = layout.index(manifest)
 	}
-	top.Annotations = map[string]string{
-		"io.containerd.image.name": i.Name,
-		v1.AnnotationRefName:       i.Name,
+	return layout.close(i.Name, top)
+}
+
+// WriteIndex writes images of several platforms, as one of that name.
+func WriteIndex(w io.Writer, name string, images ...Image) error {
+	layout := layout{tar: tar.NewWriter(w)}
+	var manifests []v1.Descriptor
+	for _, i := range images {
+		manifest, err := i.manifest(&layout)
+		if err != nil {
+			return fmt.Errorf("image %s: %w", name, err)
+		}
+		manifests = append(manifests, manifest)
 	}
-	layout.file(v1.ImageIndexFile, encode(v1.Index{
-		Versioned: specs.Versioned{SchemaVersion: 2},
-		MediaType: v1.MediaTypeImageIndex,
-		Manifests: []v1.Descriptor{top},
-	}))
-	layout.file(v1.ImageLayoutFile, encode(v1.ImageLayout{Version: v1.ImageLayoutVersion}))
-	if layout.err == nil {
-		layout.err = layout.tar.Close()
-	}
-	return layout.err
+	return layout.close(name, layout.index(manifests...))
 }
 
 func (i Image) platform() v1.Platform {
@@ -212,6 +210,32 @@ func (l *layout) blob(mediaType string, body []byte) v1.Descriptor {
 
 func (l *layout) json(mediaType string, value any) v1.Descriptor {
 	return l.blob(mediaType, encode(value))
+}
+
+func (l *layout) index(manifests ...v1.Descriptor) v1.Descriptor {
+	return l.json(v1.MediaTypeImageIndex, v1.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: v1.MediaTypeImageIndex,
+		Manifests: manifests,
+	})
+}
+
+// close ends the layout of an image of that name.
+func (l *layout) close(name string, top v1.Descriptor) error {
+	top.Annotations = map[string]string{
+		"io.containerd.image.name": name,
+		v1.AnnotationRefName:       name,
+	}
+	l.file(v1.ImageIndexFile, encode(v1.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: v1.MediaTypeImageIndex,
+		Manifests: []v1.Descriptor{top},
+	}))
+	l.file(v1.ImageLayoutFile, encode(v1.ImageLayout{Version: v1.ImageLayoutVersion}))
+	if l.err == nil {
+		l.err = l.tar.Close()
+	}
+	return l.err
 }
 
 // encode marshals what is known to have a JSON form.
