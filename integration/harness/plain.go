@@ -10,6 +10,10 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"containerd-shim-wazero/integration/room"
 )
 
 // PlainConfig is the configuration file of a node of WithPlainConfig.
@@ -76,4 +80,27 @@ func (k *keeper) end(signal syscall.Signal) {
 	_ = k.cmd.Process.Signal(signal)
 	k.mu.Unlock()
 	<-k.done
+}
+
+// Hide puts empty folders in place of the room's until the test ends.
+func Hide(t testing.TB, paths ...string) {
+	t.Helper()
+	for _, path := range paths {
+		dir, err := os.MkdirTemp(room.Dir(), "hidden-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range []string{dir, path} {
+			if err := os.MkdirAll(d, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(d, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := unix.Mount(dir, path, "", unix.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = unix.Unmount(path, unix.MNT_DETACH) })
+	}
 }

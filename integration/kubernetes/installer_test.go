@@ -16,11 +16,12 @@ import (
 	"strings"
 	"testing"
 
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
 	"containerd-shim-wazero/integration/harness"
+	"containerd-shim-wazero/integration/image"
 	"containerd-shim-wazero/integration/kubernetes/cluster"
-	"containerd-shim-wazero/integration/room"
 )
 
 const (
@@ -52,58 +53,58 @@ type installer struct {
 
 func newInstaller(t *testing.T, version string) *installer {
 	t.Helper()
-	hide(t, "/opt", "/etc/containerd")
+	harness.Hide(t, "/opt", "/etc/containerd")
 	c := cluster.New(t, harness.WithPlainConfig(version))
 	pause := harness.BusyboxImage(t) // runc runs it for the installer's own pod
 	pause.Name, pause.Config.Entrypoint = harness.Pause, []string{"/bin/sleep", "1d"}
 	pause.Config.Cmd = nil
 	c.Node.ImportCRI(t, pause, harness.GuestsImage(t), webImage(t))
+	root, err := harness.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, version := range []string{"dev", "next"} {
 		file := filepath.Join(t.TempDir(), "image.tar")
 		pack := exec.Command("hack/image.sh", file, "localhost/"+installerName+":"+version, harness.Architecture())
-		root, err := harness.Root()
-		if err != nil {
-			t.Fatal(err)
-		}
 		pack.Dir, pack.Env = root, append(os.Environ(), "VERSION="+version)
 		harness.Execute(t, pack).Exits(0)
 		c.Node.Ctr(t, "images", "import", file).Exits(0)
 	}
+	c.Node.ImportCRI(t, bare(t))
 	return &installer{c: c, before: files(t, "/etc/containerd")}
 }
 
-// hide puts empty folders in place of the machine's.
-func hide(t *testing.T, paths ...string) {
+// bare is the image of an architecture that has no shim.
+func bare(t *testing.T) image.Image {
 	t.Helper()
-	for _, path := range paths {
-		dir, err := os.MkdirTemp(room.Dir(), "hidden-")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range []string{dir, path} {
-			if err := os.MkdirAll(d, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Chmod(d, 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := unix.Mount(dir, path, "", unix.MS_BIND, ""); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = unix.Unmount(path, unix.MNT_DETACH) })
+	path := filepath.Join(t.TempDir(), installerName)
+	build := exec.Command("go", "build", "-o", path, "containerd-shim-wazero/deploy/installer")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	harness.Execute(t, build).Exits(0)
+	file, err := image.Copy(installerName, path)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return image.Image{Name: "localhost/" + installerName + ":bare", OS: "linux", Arch: harness.Architecture(),
+		Files: []image.File{file}, Config: v1.ImageConfig{Entrypoint: []string{"/" + installerName}}}
 }
 
 // life is from an installation through an upgrade to the removal.
 func (i *installer) life(t *testing.T) {
 	ns := i.c.Namespace(t)
+	i.apply(t, "deploy", "bare")
+	i.settled(t, "unsupported-architecture")
+	i.says(t, ns, "this node cannot run wazero")
+	if now := files(t, "/etc/containerd"); !maps.Equal(now, i.before) {
+		t.Errorf("a node that cannot was configured: %q", now)
+	}
 	i.apply(t, "deploy", "dev")
 	i.settled(t, "ready")
 	ns.Apply(pod("web", "", container("app", web, "")) + pod("once", once, box("app", "", "echo", "hi")))
 	ns.Ready("web")
 	ns.Until(phase, "Succeeded", "pod/once")
 	i.account(t)
+	i.overhead(t)
 
 	containerd, app, shim := i.c.Node.Pid(), ns.Pid("web", "app"), contents(t, installedShim)
 	// The installer ends, and comes again.
@@ -127,9 +128,7 @@ func (i *installer) life(t *testing.T) {
 
 	i.apply(t, "deploy/remove", "next")
 	ns.Eventually("the removal is refused", func() bool { return i.label(t) == "in-use" }, func() string { return i.label(t) })
-	ns.Eventually("the log says so", func() bool {
-		return strings.Contains(i.kubectl(t, "logs", "daemonset/"+installerName).Stdout, "refused as yet: wazero pods run on this node (1)")
-	}, func() string { return i.kubectl(t, "logs", "daemonset/"+installerName).Stdout })
+	i.says(t, ns, "refused as yet: wazero pods run on this node (1)")
 	contents(t, installedShim)
 	if maps.Equal(files(t, "/etc/containerd"), i.before) {
 		t.Error("a refused removal changed the configuration")
@@ -255,6 +254,35 @@ func (i *installer) settled(t *testing.T, label string) {
 	if r.Status != 0 || i.label(t) != label {
 		t.Fatalf("the label is %q and not %q\n%s%s\n%s\n%s", i.label(t), label, r.Stdout, r.Stderr,
 			i.kubectl(t, "logs", "daemonset/"+installerName).Stdout, i.kubectl(t, "describe", "pods").Stdout)
+	}
+}
+
+// says waits for a sentence in the log of the installer's pod.
+func (i *installer) says(t *testing.T, ns *cluster.Namespace, text string) {
+	t.Helper()
+	log := func() string { return i.kubectl(t, "logs", "daemonset/"+installerName).Stdout }
+	ns.Eventually("the log says "+text, func() bool { return strings.Contains(log(), text) }, log)
+}
+
+// overhead compares what the class adds to a pod with what its shim and its pause
+// container hold.
+func (i *installer) overhead(t *testing.T) {
+	t.Helper()
+	stated := i.kubectl(t, "get", "runtimeclass", harness.Handler, "-o", "jsonpath={.overhead.podFixed.memory}").Exits(0).Stdout
+	var most, sum float64
+	if n, err := fmt.Sscanf(stated, "%fMi", &most); n != 1 {
+		t.Fatalf("the overhead is %q: %v", stated, err)
+	}
+	harness.EachPss(t, func(pid int, program string, kB float64) {
+		if program == installedShim || program == "/pause" || program == "/bin/sleep" {
+			t.Logf("%s: %.0f kB", program, kB)
+		}
+		if program == installedShim {
+			sum += kB
+		}
+	})
+	if sum == 0 || sum > most*1024 {
+		t.Errorf("the shim holds %.0f kB, and the class says %s", sum, stated)
 	}
 }
 
