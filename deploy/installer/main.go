@@ -79,7 +79,10 @@ func run(ctx context.Context, args []string) error {
 	default:
 		return fmt.Errorf("say install or remove, not %q", args[0])
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, kube.ErrLabel):
+		return err // the kubelet starts the pod again
+	case err != nil:
 		return i.failed(ctx, err)
 	}
 	if err := os.WriteFile(doneFile, nil, 0o600); err != nil {

@@ -186,7 +186,7 @@ func (i *installer) failed(ctx context.Context, cause error) error {
 	}
 	log.Print(cause)
 	if err := i.node.Label(ctx, failed); err != nil {
-		return err // the kubelet starts the pod again
+		return err
 	}
 	<-ctx.Done()
 	return nil

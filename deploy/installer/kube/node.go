@@ -11,6 +11,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -29,6 +30,9 @@ const Label = "io.containerd.wazero.v1/node"
 
 // Account is where the kubelet puts a pod's token.
 const Account = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+// ErrLabel is an answer of the API server that did not come or was a refusal.
+var ErrLabel = errors.New("label the node")
 
 const mostAnswer = 16 << 20 // bytes of a node's description
 
@@ -100,23 +104,23 @@ func (n *Node) patch(ctx context.Context, patch map[string]any) (Info, error) {
 	request.Header.Set("Content-Type", "application/merge-patch+json")
 	response, err := n.client.Do(request)
 	if err != nil {
-		return Info{}, fmt.Errorf("label the node: %w", err)
+		return Info{}, fmt.Errorf("%w: %w", ErrLabel, err)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, mostAnswer))
 	if err != nil {
-		return Info{}, fmt.Errorf("label the node: %w", err)
+		return Info{}, fmt.Errorf("%w: %w", ErrLabel, err)
 	}
 	if response.StatusCode != http.StatusOK {
 		var status struct{ Message string }
 		_ = json.Unmarshal(answer, &status)
-		return Info{}, fmt.Errorf("label the node: the API server answers %s: %s", response.Status, status.Message)
+		return Info{}, fmt.Errorf("%w: the API server answers %s: %s", ErrLabel, response.Status, status.Message)
 	}
 	var node struct {
 		Status struct{ NodeInfo Info }
 	}
 	if err := json.Unmarshal(answer, &node); err != nil {
-		return Info{}, fmt.Errorf("label the node: %w", err)
+		return Info{}, fmt.Errorf("%w: %w", ErrLabel, err)
 	}
 	return node.Status.NodeInfo, nil
 }
