@@ -12,7 +12,10 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/containerd/errdefs"
 
 	"containerd-shim-wazero/deploy/installer/config"
 	"containerd-shim-wazero/deploy/installer/host"
@@ -41,7 +44,7 @@ type installer struct {
 
 // install may be ended anywhere and begun again.
 func (i *installer) install(ctx context.Context) error {
-	info, err := i.node.Info(ctx)
+	info, err := i.describe(ctx)
 	if err != nil {
 		return err
 	}
@@ -68,6 +71,25 @@ func (i *installer) install(ctx context.Context) error {
 	}
 	log.Print("this node runs wazero")
 	return nil
+}
+
+// describe asks for the node until the kubelet knows its containerd's version, which
+// it does not while that is being restarted.
+func (i *installer) describe(ctx context.Context) (kube.Info, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, i.host.Patience, fmt.Errorf(
+		"the kubelet does not know this node's containerd: see whether it answers: %w", errdefs.ErrUnavailable))
+	defer cancel()
+	for {
+		info, err := i.node.Info(ctx)
+		if err != nil || !strings.HasSuffix(info.ContainerRuntimeVersion, "://Unknown") {
+			return info, err
+		}
+		select {
+		case <-ctx.Done():
+			return info, context.Cause(ctx)
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // copyBinary replaces the binary as a whole: processes that run from the old one

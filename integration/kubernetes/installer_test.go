@@ -103,8 +103,7 @@ func (i *installer) life(t *testing.T) {
 	if now := files(t, "/etc/containerd"); !maps.Equal(now, i.before) {
 		t.Errorf("a node that cannot was configured: %q", now)
 	}
-	i.apply(t, "deploy", "dev")
-	i.settled(t, "ready")
+	i.refuses(t, ns)
 	ns.Apply(pod("web", "", container("app", web, "")) + pod("once", once, box("app", "", "echo", "hi")))
 	ns.Ready("web")
 	ns.Until(phase, "Succeeded", "pod/once")
@@ -140,6 +139,28 @@ func (i *installer) life(t *testing.T) {
 	}
 	ns.Kubectl("delete", "pod", "web").Exits(0)
 	i.removed(t)
+}
+
+// refuses has the installer find another's handler, which is then removed.
+func (i *installer) refuses(t *testing.T, ns *cluster.Namespace) {
+	t.Helper()
+	plain := contents(t, harness.PlainConfig)
+	foreign := plain + "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.wazero]\n" +
+		"[plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.wazero]\n"
+	if err := os.WriteFile(harness.PlainConfig, []byte(foreign), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	i.apply(t, "deploy", "dev")
+	ns.Eventually("the node is labelled failed", func() bool { return i.label(t) == "failed" }, func() string { return i.label(t) })
+	i.says(t, ns, "has a handler \"wazero\" that this installer did not add: remove it")
+	if now := contents(t, harness.PlainConfig); now != foreign {
+		t.Errorf("a refused installation changed the configuration to %q", now)
+	}
+	if err := os.WriteFile(harness.PlainConfig, []byte(plain), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	i.kubectl(t, "delete", "pod", "-l", "app="+installerName).Exits(0)
+	i.settled(t, "ready")
 }
 
 // killed has the installer killed between its changes and the restart.
