@@ -60,5 +60,7 @@ func pack(name, binaries, out string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(image.WriteIndex(file, name, images...), file.Close())
+	index := images[0]
+	index.Name, index.Index, index.With = name, true, images[1:]
+	return errors.Join(index.Write(file), file.Close())
 }

@@ -11,6 +11,7 @@ import (
 	"bytes"
 	_ "crypto/sha256" // for go-digest
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,6 +32,8 @@ type Image struct {
 	Config v1.ImageConfig
 	// Index puts the manifest into an index of its own, as BuildKit does.
 	Index bool
+	// With are images of other platforms in the same index.
+	With []Image
 	// Artifact makes an OCI artifact whose layers are the files themselves,
 	// not a tar of them.
 	Artifact *Artifact
@@ -75,30 +78,37 @@ func Copy(path, source string) (File, error) {
 
 // Write writes the image as a tar archive of an OCI image layout.
 func (i Image) Write(w io.Writer) error {
-	layout := layout{tar: tar.NewWriter(w)}
-	manifest, err := i.manifest(&layout)
+	archive := tar.NewWriter(w)
+	layout := layout{put: func(name string, body []byte) error {
+		header := tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(body))}
+		if err := archive.WriteHeader(&header); err != nil {
+			return err
+		}
+		_, err := archive.Write(body)
+		return err
+	}}
+	top, err := i.write(&layout)
 	if err != nil {
-		return fmt.Errorf("image %s: %w", i.Name, err)
+		return err
 	}
-	top := manifest
-	if i.Index {
-		top = layout.index(manifest)
-	}
-	return layout.close(i.Name, top)
+	layout.close(i.Name, top)
+	return errors.Join(layout.err, archive.Close())
 }
 
-// WriteIndex writes images of several platforms, as one of that name.
-func WriteIndex(w io.Writer, name string, images ...Image) error {
-	layout := layout{tar: tar.NewWriter(w)}
+// write writes the image's blobs and answers its manifest or index.
+func (i Image) write(out *layout) (v1.Descriptor, error) {
 	var manifests []v1.Descriptor
-	for _, i := range images {
-		manifest, err := i.manifest(&layout)
+	for _, one := range append([]Image{i}, i.With...) {
+		manifest, err := one.manifest(out)
 		if err != nil {
-			return fmt.Errorf("image %s: %w", name, err)
+			return v1.Descriptor{}, fmt.Errorf("image %s: %w", i.Name, err)
 		}
 		manifests = append(manifests, manifest)
 	}
-	return layout.close(name, layout.index(manifests...))
+	if i.Index || len(i.With) > 0 {
+		return out.index(manifests...), out.err
+	}
+	return manifests[0], out.err
 }
 
 func (i Image) platform() v1.Platform {
@@ -173,6 +183,9 @@ func layerOf(files []File) ([]byte, error) {
 		if f.Mode&os.ModeSticky != 0 {
 			header.Mode |= 0o1000
 		}
+		if f.Mode&os.ModeSetuid != 0 {
+			header.Mode |= 0o4000
+		}
 		if err := w.WriteHeader(header); err != nil {
 			return nil, fmt.Errorf("layer: %s: %w", f.Path, err)
 		}
@@ -184,21 +197,15 @@ func layerOf(files []File) ([]byte, error) {
 	return buffer.Bytes(), err
 }
 
-// layout writes the files of an image layout and keeps the first error.
+// layout hands out the files of an image layout and keeps the first error.
 type layout struct {
-	tar *tar.Writer
+	put func(name string, body []byte) error
 	err error
 }
 
 func (l *layout) file(name string, body []byte) {
-	if l.err != nil {
-		return
-	}
-	l.err = l.tar.WriteHeader(&tar.Header{
-		Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(body)),
-	})
 	if l.err == nil {
-		_, l.err = l.tar.Write(body)
+		l.err = l.put(name, body)
 	}
 }
 
@@ -221,7 +228,7 @@ func (l *layout) index(manifests ...v1.Descriptor) v1.Descriptor {
 }
 
 // close ends the layout of an image of that name.
-func (l *layout) close(name string, top v1.Descriptor) error {
+func (l *layout) close(name string, top v1.Descriptor) {
 	top.Annotations = map[string]string{
 		"io.containerd.image.name": name,
 		v1.AnnotationRefName:       name,
@@ -232,10 +239,6 @@ func (l *layout) close(name string, top v1.Descriptor) error {
 		Manifests: []v1.Descriptor{top},
 	}))
 	l.file(v1.ImageLayoutFile, encode(v1.ImageLayout{Version: v1.ImageLayoutVersion}))
-	if l.err == nil {
-		l.err = l.tar.Close()
-	}
-	return l.err
 }
 
 // encode marshals what is known to have a JSON form.
