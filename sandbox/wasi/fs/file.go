@@ -31,7 +31,8 @@ type Errno = descriptor.Errno
 // concurrent use.
 type Files struct {
 	free       []*File
-	streams    []*stream
+	streams    []*stream // of closed directories
+	reading    []*File   // with a stream, the longest first
 	pathA      pathBuffer
 	pathB      pathBuffer
 	how        unix.OpenHow
@@ -92,6 +93,7 @@ func (f *File) Close() Errno {
 	fd := f.fd
 	if f.dir != nil {
 		x.streams = append(x.streams[:min(len(x.streams), 3)], f.dir)
+		f.dropStream()
 	}
 	*f = File{fd: -1}
 	if len(x.free) < maxFree {

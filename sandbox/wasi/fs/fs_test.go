@@ -319,6 +319,42 @@ func TestReaddirSeeks(t *testing.T) {
 	}
 }
 
+// TestReaddirOfMany reads more directories in turns than have a stream, each to its
+// end.
+func TestReaddirOfMany(t *testing.T) {
+	top := t.TempDir()
+	const entries = 10
+	for i := range entries {
+		must(t, os.WriteFile(filepath.Join(top, fmt.Sprintf("f%d", i)), nil, 0o600))
+	}
+	root := preopen(t, top, false)
+	dirs, cookies := make([]*File, 2*maxStreams), make([]uint64, 2*maxStreams)
+	seen := make([]map[string]bool, len(dirs))
+	for i := range dirs {
+		dirs[i], seen[i] = open(t, root, ".", Open{Read: true}), map[string]bool{}
+	}
+	for range entries + 3 {
+		for i, dir := range dirs {
+			for _, name := range readSome(t, dir, &cookies[i], 1) {
+				seen[i][name] = true
+			}
+		}
+	}
+	if n := len(root.files.reading); n > maxStreams {
+		t.Errorf("%d directories have a stream, want %d at most", n, maxStreams)
+	}
+	for i, names := range seen {
+		if len(names) != entries+2 {
+			t.Errorf("directory %d: %d entries seen, want %d", i, len(names), entries+2)
+		}
+		// From its beginning again, of which its stream may not know.
+		cookies[i] = 0
+		if n := readSome(t, dirs[i], &cookies[i], entries+5); len(n) != entries+2 {
+			t.Errorf("directory %d, again: %d entries, want %d", i, len(n), entries+2)
+		}
+	}
+}
+
 func TestReaddirOfFile(t *testing.T) {
 	dir := preopen(t, t.TempDir(), false)
 	f := open(t, dir, "f", Open{Write: true, Create: true})

@@ -6,6 +6,7 @@ package fs
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"syscall"
 	"unsafe"
 
@@ -22,8 +23,13 @@ type Entry struct {
 	Cookie uint64 // what continues the reading behind this entry
 }
 
-// streamSize is how much of a directory is read from the kernel at once.
-const streamSize = 32 << 10
+const (
+	// streamSize is how much of a directory is read from the kernel at once.
+	streamSize = 32 << 10
+	// maxStreams bounds how many directories have a stream; the others go on by
+	// their cookies.
+	maxStreams = 64
+)
 
 // stream is the position in a directory that is being read. The kernel's own
 // offsets serve as cookies, so they hold while entries come and go; and a reader
@@ -53,7 +59,7 @@ func (f *File) SeekEntry(cookie uint64) Errno {
 		if f.Kind() != descriptor.Directory {
 			return syscall.ENOTDIR
 		}
-		f.dir = f.files.stream()
+		f.files.stream(f)
 	}
 	d := f.dir
 	switch {
@@ -79,15 +85,32 @@ func (f *File) SeekEntry(cookie uint64) Errno {
 	return 0
 }
 
-func (x *Files) stream() *stream {
-	if n := len(x.streams); n > 0 {
-		d := x.streams[n-1]
+// stream gives a directory a stream: that of a closed one, a new one or, where there
+// are enough, that of the directory that has its own for longest.
+func (x *Files) stream(f *File) *stream {
+	var d *stream
+	switch n := len(x.streams); {
+	case n > 0:
+		d = x.streams[n-1]
 		x.streams = x.streams[:n-1]
-		d.reset(0)
-		d.read = false
-		return d
+	case len(x.reading) >= maxStreams:
+		d = x.reading[0].dir
+		x.reading[0].dropStream()
+	default:
+		d = new(stream)
 	}
-	return new(stream)
+	d.reset(0)
+	d.read = true // perhaps: this directory may have had another before
+	f.dir = d
+	x.reading = append(x.reading, f)
+	return d
+}
+
+// dropStream takes the directory's stream away.
+func (f *File) dropStream() {
+	x := f.files
+	f.dir = nil
+	x.reading = slices.DeleteFunc(x.reading, func(o *File) bool { return o == f })
 }
 
 func (d *stream) reset(cookie uint64) {
