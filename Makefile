@@ -67,7 +67,7 @@ test-unit: deps guests
 		echo "NOT RUN: the WASI test suite; name a checkout of WebAssembly/wasi-testsuite by WASI_TESTSUITE" >&2
 
 test-containerd: deps stack guests
-	go test -tags integration -count 1 -p 1 -timeout 30m $$(go list ./integration/... | grep -v -E '/(docker|compose|kubernetes)')
+	go test -tags integration -count 1 -p 1 -timeout 30m $$(go list ./integration/... | grep -v -E '/(docker|compose|kubernetes|critest)')
 
 test-docker: deps guests
 	hack/stack.sh docker containerd-2.4 runc rootless
@@ -75,8 +75,8 @@ test-docker: deps guests
 	go test -tags integration -count 1 -p 1 -timeout 30m ./integration/docker/... ./integration/compose
 
 test-kubernetes: deps guests
-	hack/stack.sh kubernetes containerd-2.4 runc crictl
-	go test -tags integration -count 1 -p 1 -timeout 30m ./integration/kubernetes/...
+	hack/stack.sh kubernetes containerd-2.4 runc crictl critest
+	go test -tags integration -count 1 -p 1 -timeout 30m ./integration/kubernetes/... ./integration/critest
 
 # The user's machine, emulated: cgroup v2, systemd, AppArmor.
 test-cgroup2: deps guests

@@ -13,7 +13,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 tools=$root/hack/tools
 stack=${STACK_DIR:-$root/build/stack}
 names="containerd-2.4 containerd-2.3 containerd-2.2 containerd-2.0 containerd-1.7
-runc crictl docker kubernetes nerdctl rootless lint"
+runc crictl critest docker kubernetes nerdctl rootless lint"
 
 # fresh NAME MODULE says whether NAME is built from the versions that MODULE
 # pins and programs of its own. It sets name, module, bin and stamp for the builders below.
@@ -69,6 +69,13 @@ kubernetes() {
 	done
 }
 
+# The suite is a package of tests alone.
+critest() {
+	echo "building $name: critest" >&2
+	CGO_ENABLED=0 go test -C "$module" -mod=readonly -buildvcs=false -trimpath -ldflags "-s -w" \
+		-c -o "$bin/critest" sigs.k8s.io/cri-tools/cmd/critest
+}
+
 rootless() {
 	CGO_ENABLED=0 stripped rootlesskit github.com/rootless-containers/rootlesskit/v2/cmd/rootlesskit
 	moby=$(go list -C "$tools/docker" -m -f '{{.Dir}}' github.com/moby/moby/v2)
@@ -110,6 +117,7 @@ build() {
 	runc) CGO_ENABLED=1 stripped runc github.com/opencontainers/runc -tags seccomp ;;
 	crictl) CGO_ENABLED=0 stripped crictl sigs.k8s.io/cri-tools/cmd/crictl ;;
 	lint) CGO_ENABLED=0 stripped staticcheck honnef.co/go/tools/cmd/staticcheck ;;
+	critest) critest ;;
 	docker) docker ;;
 	rootless) rootless ;;
 	kubernetes) kubernetes ;;

@@ -136,7 +136,7 @@ func (s *service) createWasm(ctx context.Context, r *taskapi.CreateTaskRequest, 
 		},
 	})
 	if err != nil {
-		return nil, err
+		return nil, explain(err, spec)
 	}
 	io.Started()
 	if err := record.Save(r.Bundle, record.Record{Pid: init.Pid()}); err != nil {
@@ -248,4 +248,13 @@ func raiseLogLevel(name string) {
 	if err == nil && clog.L.Logger.GetLevel() != logrus.DebugLevel {
 		clog.L.Logger.SetLevel(level)
 	}
+}
+
+// explain adds why a pod's image may lack the module: CRI takes the manifest of the
+// node's platform, where Docker takes that of wasi/wasm.
+func explain(err error, spec *specs.Spec) error {
+	if errdefs.IsNotFound(err) && oci.IsPodContainer(spec) {
+		return fmt.Errorf("%w (of an image for several platforms Kubernetes takes the node's own: it must hold the module too)", err)
+	}
+	return err
 }

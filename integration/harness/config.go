@@ -13,7 +13,7 @@ import (
 func (n *Node) config() []byte {
 	sections := []string{n.configBase(), n.configSockets()}
 	if n.cri {
-		sections = append(sections, n.configCRI())
+		sections = append(sections, n.configCRI(), n.configPulls())
 		if n.plain == "" {
 			sections = append(sections, n.configHandler())
 		}
@@ -101,6 +101,22 @@ func (n *Node) configCRI() string {
   ` + n.cniBin() + `
   conf_dir = "$ROOT/cni"
 `
+}
+
+// configPulls is how CRI pulls images.
+func (n *Node) configPulls() string {
+	images := `[plugins."io.containerd.cri.v1.images"`
+	if n.configVersion() == "2" {
+		images = `[plugins."io.containerd.grpc.v1.cri"`
+	}
+	var text string
+	if n.local {
+		text = images + "]\n  use_local_image_pull = true\n"
+	}
+	if n.mirror != "" {
+		text += images + ".registry]\n  config_path = \"$ROOT/certs.d\"\n"
+	}
+	return text
 }
 
 // configHandler is the runtime's.

@@ -70,6 +70,19 @@ func (n *Node) configureNetwork() error {
 	return os.WriteFile(filepath.Join(dir, "10-pods.conflist"), []byte(config), 0o644)
 }
 
+// configureMirror writes where images are pulled from.
+func (n *Node) configureMirror() error {
+	if n.mirror == "" {
+		return nil
+	}
+	dir := filepath.Join(n.root, "certs.d", "_default")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	hosts := "[host.\"" + n.mirror + "\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
+	return os.WriteFile(filepath.Join(dir, "hosts.toml"), []byte(hosts), 0o644)
+}
+
 // PauseImage is a sandbox image of this machine's platform with nothing that
 // could be run: CRI asks that it names a program, and no more.
 func PauseImage() image.Image {

@@ -6,6 +6,7 @@ package harness
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,7 +35,9 @@ type Node struct {
 
 	cri       bool
 	routed    bool   // the pods' network
-	sandboxer string // of the handler, \"\" for containerd's own way
+	sandboxer string // of the handler, "" for containerd's own way
+	mirror    string // of all registries, a URL
+	local     bool   // pulls by containerd's client instead of its transfer service
 	root      string // containerd's persistent state
 	state     string // its run-time state, under /run
 	log       string
@@ -63,6 +66,13 @@ func WithRoutedPods() Option { return func(n *Node) { n.routed = true } }
 
 // WithSandboxer has the handler's pods made in another of containerd's ways ("shim").
 func WithSandboxer(name string) Option { return func(n *Node) { n.sandboxer = name } }
+
+// WithMirror has CRI pull all images from one registry ("http://…").
+func WithMirror(url string) Option { return func(n *Node) { n.mirror = url } }
+
+// WithLocalPulls has CRI pull as it did before the transfer service
+// (use_local_image_pull, from containerd 2.2 on).
+func WithLocalPulls() Option { return func(n *Node) { n.local = true } }
 
 // WithEnv adds to containerd's environment ("KEY=value").
 func WithEnv(env ...string) Option {
@@ -127,7 +137,7 @@ func (n *Node) Start(t testing.TB) {
 		}
 	}
 	if n.cri {
-		if err := n.configureNetwork(); err != nil {
+		if err := errors.Join(n.configureNetwork(), n.configureMirror()); err != nil {
 			t.Fatal(err)
 		}
 	}
