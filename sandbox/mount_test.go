@@ -101,7 +101,7 @@ func TestMountErrors(t *testing.T) {
 		{"no file system", config.Mount{Type: "nosuchfs", Destination: "/x"}, `file system "nosuchfs": no such device`},
 		{"bad option", config.Mount{Type: "tmpfs", Destination: "/x", Data: "size=1m,nonsense=1"}, `option "nonsense=1"`},
 		{"on the root", bind(src, "/", 0), "mount on /"},
-		{"a directory on a file", bind(src, "/box.wasm", 0), "one of the two is a directory"},
+		{"a directory on a file", bind(src, "/box.wasm", 0), "a directory on a file: not a directory"},
 		{"below a file", bind(src, "/box.wasm/x", 0), "not a directory"},
 		{"a loop of links", bind(src, "/loop", 0), "too many levels of symbolic links"},
 		{"no id mapping", config.Mount{Type: "bind", Source: src, Destination: "/x", Flags: unix.MS_BIND, IDMap: &config.IDMap{}}, "user namespace"},

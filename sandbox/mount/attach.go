@@ -95,7 +95,8 @@ func move(tree, target int) error {
 	}
 	if a, aerr := isDir(tree); aerr == nil {
 		if b, berr := isDir(target); berr == nil && a != b {
-			return errors.New("one of the two is a directory, the other is not")
+			// The end is the kernel's word for it elsewhere, which dockerd explains.
+			return errors.New("a file on a directory, or a directory on a file: not a directory")
 		}
 	}
 	return err
