@@ -54,10 +54,12 @@ done
 if [ -z "$(find "$out/copy-linux" -newer go/copy/main.go 2>/dev/null)" ]; then
 	CGO_ENABLED=0 go build -C "$root" -trimpath -buildvcs=false -ldflags=-s -o "$out/copy-linux" ./integration/guests/go/copy
 fi
-# A guest with sockets, a module of its own.
+# A guest with sockets, a module of its own, and the same for Linux.
 mkdir -p "$root/build/guests-net"
-if stale ../guests-net/gonet "$root/integration/guests-net/gonet/main.go"; then
-	GOOS=wasip1 GOARCH=wasm GOWORK=off go build -C "$root/integration/guests-net/gonet" -trimpath \
+net=$root/integration/guests-net/gonet
+if stale ../guests-net/gonet "$net/main.go" "$net/sockets_wasip1.go" "$net/sockets_linux.go"; then
+	CGO_ENABLED=0 GOWORK=off go build -C "$net" -trimpath -buildvcs=false -ldflags=-s -o "$out/../guests-net/gonet-linux" .
+	GOOS=wasip1 GOARCH=wasm GOWORK=off go build -C "$net" -trimpath \
 		-buildvcs=false -tags getaddrinfo "-ldflags=-s -w" -o "$output" .
 fi
 net=$root/integration/guests-net/hello

@@ -14,25 +14,19 @@ import (
 	"containerd-shim-wazero/integration/harness"
 )
 
-// listens starts a guest that echoes on an address of its own.
-func listens(t *testing.T, e *engine.Engine, name, options, address string) {
-	t.Helper()
-	wasm(t, e, "-d --name "+name+" "+options, "tcp-echo", address).Exits(0)
-	harness.Eventually(t, name+" listens", func() bool { return e.Ask(t, "logs", name) != "" })
-}
-
 // TestConnect moves running containers between networks: a server becomes
 // reachable by name, alias and address, and no longer when it is disconnected,
 // and a running client sees the network that it was connected to.
-func TestConnect(t *testing.T) {
-	e := engine.Shared(t)
+func TestConnect(t *testing.T) { onBoth(t, connect) }
+
+func connect(t *testing.T, e sockets) {
 	e.Docker(t, "network", "create", "--subnet", "10.190.1.0/24", "front").Exits(0)
 	e.Docker(t, "network", "create", "--subnet", "10.190.2.0/24", "back").Exits(0)
-	listens(t, e, "server", "--network front --ip 10.190.1.77 --network-alias www", "0.0.0.0:7000")
+	e.listens("server", "--network front --ip 10.190.1.77 --network-alias www", "0.0.0.0:7000")
 	// A name that the engine does not know is asked of a server that refuses at once.
-	listens(t, e, "client", "--network back --dns 127.0.0.1", "0.0.0.0:7000")
+	e.listens("client", "--network back --dns 127.0.0.1", "0.0.0.0:7000")
 	send := func(to string) *harness.Result {
-		return e.Docker(t, "exec", "client", "/gonet.wasm", "tcp-send", to+":7000", "to "+to)
+		return e.Docker(t, "exec", "client", "/gonet", "tcp-send", to+":7000", "to "+to)
 	}
 	unknown := func(names ...string) {
 		t.Helper()
@@ -41,8 +35,8 @@ func TestConnect(t *testing.T) {
 		}
 	}
 
-	wasm(t, e, "--rm --network front", "tcp-send", "www:7000", "by alias").Is(0, "by alias")
-	wasm(t, e, "--rm --network front", "tcp-send", "10.190.1.77:7000", "by address").Is(0, "by address")
+	e.run("--rm --network front", "tcp-send", "www:7000", "by alias").Is(0, "by alias")
+	e.run("--rm --network front", "tcp-send", "10.190.1.77:7000", "by address").Is(0, "by address")
 	unknown("server", "www")
 
 	e.Docker(t, "network", "connect", "--alias", "api", "--ip", "10.190.2.88", "back", "server").Exits(0)
@@ -62,22 +56,24 @@ func TestConnect(t *testing.T) {
 }
 
 // TestSeveralNetworks has one container on two networks from its start.
-func TestSeveralNetworks(t *testing.T) {
-	e := engine.Shared(t)
+func TestSeveralNetworks(t *testing.T) { onBoth(t, severalNetworks) }
+
+func severalNetworks(t *testing.T, e sockets) {
 	for _, network := range []string{"left", "right"} {
 		e.Docker(t, "network", "create", network).Exits(0)
 	}
-	listens(t, e, "middle", "--network left --network right", "0.0.0.0:7000")
+	e.listens("middle", "--network left --network right", "0.0.0.0:7000")
 	for _, network := range []string{"left", "right"} {
-		wasm(t, e, "--rm --network "+network, "tcp-send", "middle:7000", network).Is(0, network)
+		e.run("--rm --network "+network, "tcp-send", "middle:7000", network).Is(0, network)
 	}
 }
 
 // TestPortRange publishes three ports of two containers by ranges.
-func TestPortRange(t *testing.T) {
-	e := engine.Shared(t)
-	listens(t, e, "first", "-p 18200-18202:7000-7002", "0.0.0.0:7001")
-	listens(t, e, "second", "-p 18200-18210:7000", "0.0.0.0:7000")
+func TestPortRange(t *testing.T) { onBoth(t, portRange) }
+
+func portRange(t *testing.T, e sockets) {
+	e.listens("first", "-p 18200-18202:7000-7002", "0.0.0.0:7001")
+	e.listens("second", "-p 18200-18210:7000", "0.0.0.0:7000")
 	if err := echo("tcp", "127.0.0.1:18201", "the second of a range"); err != nil {
 		t.Error(err)
 	}
@@ -89,15 +85,16 @@ func TestPortRange(t *testing.T) {
 
 // TestIPv6 reaches a guest over IPv6 by a published port, by name and by
 // address.
-func TestIPv6(t *testing.T) {
-	e := engine.Shared(t)
+func TestIPv6(t *testing.T) { onBoth(t, overIPv6) }
+
+func overIPv6(t *testing.T, e sockets) {
 	e.Docker(t, "network", "create", "--ipv6", "--subnet", "fd00:190::/64", "six").Exits(0)
-	listens(t, e, "server6", "--network six --ip6 fd00:190::77 -p [::1]:18216:7000", "[::]:7000")
+	e.listens("server6", "--network six --ip6 fd00:190::77 -p [::1]:18216:7000", "[::]:7000")
 	if err := echo("tcp", "[::1]:18216", "published"); err != nil {
 		t.Error(err)
 	}
 	for _, to := range []string{"server6", "[fd00:190::77]"} {
-		wasm(t, e, "--rm --network six", "tcp-send", to+":7000", "to "+to).Is(0, "to "+to)
+		e.run("--rm --network six", "tcp-send", to+":7000", "to "+to).Is(0, "to "+to)
 	}
 }
 

@@ -16,9 +16,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	_ "github.com/stealthrocket/net/http"
-	"github.com/stealthrocket/net/wasip1"
 )
 
 func main() {
@@ -38,7 +35,7 @@ func main() {
 }
 
 func httpServer(args []string) error {
-	l, err := wasip1.Listen("tcp", args[0])
+	l, err := listen("tcp", args[0])
 	if err != nil {
 		return err
 	}
@@ -65,7 +62,7 @@ func httpGet(args []string) error {
 
 // tcpEcho serves any number of connections until each is closed by its peer.
 func tcpEcho(args []string) error {
-	l, err := wasip1.Listen("tcp", args[0])
+	l, err := listen("tcp", args[0])
 	if err != nil {
 		return err
 	}
@@ -83,7 +80,7 @@ func tcpEcho(args []string) error {
 }
 
 func udpEcho(args []string) error {
-	c, err := wasip1.ListenPacket("udp", args[0])
+	c, err := listenPacket("udp", args[0])
 	if err != nil {
 		return err
 	}
@@ -103,7 +100,7 @@ func udpEcho(args []string) error {
 // tcpSend connects, sends a text so many times while it reads, closes its
 // direction and prints what comes back.
 func tcpSend(args []string) error {
-	c, err := wasip1.DialContext(context.Background(), "tcp", args[0])
+	c, err := dial(context.Background(), "tcp", args[0])
 	if err != nil {
 		return err
 	}
@@ -129,7 +126,7 @@ func tcpSend(args []string) error {
 }
 
 func udpSend(args []string) error {
-	c, err := wasip1.DialContext(context.Background(), "udp", args[0])
+	c, err := dial(context.Background(), "udp", args[0])
 	if err != nil {
 		return err
 	}
@@ -145,7 +142,7 @@ func udpSend(args []string) error {
 
 // deadline reads from one who never speaks.
 func deadline(args []string) error {
-	c, err := wasip1.DialContext(context.Background(), "tcp", args[0])
+	c, err := dial(context.Background(), "tcp", args[0])
 	if err != nil {
 		return err
 	}
