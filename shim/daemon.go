@@ -26,6 +26,7 @@ import (
 	"containerd-shim-wazero/linux"
 	"containerd-shim-wazero/sandbox/cache"
 	"containerd-shim-wazero/shim/bootstrap"
+	"containerd-shim-wazero/shim/drain"
 	"containerd-shim-wazero/shim/event"
 	"containerd-shim-wazero/shim/log"
 	"containerd-shim-wazero/shim/task"
@@ -60,7 +61,8 @@ func Run(inv *bootstrap.Invocation) error {
 	if err != nil {
 		return err
 	}
-	server, err := ttrpc.NewServer(ttrpc.WithServerHandshaker(ttrpc.UnixSocketRequireSameUser()))
+	var requests drain.Requests
+	server, err := ttrpc.NewServer(ttrpc.WithServerHandshaker(requests.Handshaker(ttrpc.UnixSocketRequireSameUser())))
 	if err != nil {
 		return err
 	}
@@ -100,7 +102,9 @@ func Run(inv *bootstrap.Invocation) error {
 	_ = os.Remove(inv.Socket)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
-	return errors.Join(err, events.Close(ctx), closeServer(ctx, server))
+	err = errors.Join(err, events.Close(ctx))
+	_ = requests.Wait(ctx) // what is not answered by now will not be
+	return errors.Join(err, server.Close())
 }
 
 // endOrphan ends a shim that nobody will ever call: containerd was killed during
@@ -111,21 +115,6 @@ func (s *service) endOrphan(bundle string) {
 	if _, err := os.Stat(bundle); os.IsNotExist(err) && s.unused() {
 		s.shutdown()
 	}
-}
-
-// closeServer lets requests in flight be answered.
-func closeServer(ctx context.Context, server *ttrpc.Server) error {
-	// Shutdown looks once at its begin and then five times a second, which is
-	// long for the answer to a Shutdown that is just being written.
-	for ctx.Err() == nil {
-		try, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
-		err := server.Shutdown(try)
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) {
-			return nil
-		}
-	}
-	return server.Close()
 }
 
 // stopAll ends all containers, so that their exits are known to containerd and

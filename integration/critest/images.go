@@ -50,7 +50,7 @@ func images(programs string) ([]image.Image, error) {
 		linux(e2e+"httpd:2.4.39-4", base, v1.ImageConfig{Entrypoint: []string{"/usr/sbin/nginx", "80"}}, web),
 		linux(staging+"hostnet-nginx-"+runtime.GOARCH, base, v1.ImageConfig{Entrypoint: []string{"/usr/sbin/nginx", "12003"}}, web),
 		linux(e2e+"nonewprivs:1.3", base, v1.ImageConfig{Entrypoint: []string{"/nnp"}}, privileges),
-		linux(upstream+"pause:3.9", base, v1.ImageConfig{Entrypoint: []string{"/bin/busybox", "sleep", "inf"}}),
+		linux(upstream+"pause:3.9", base, pause),
 		linux(staging+"test-image-predefined-group", base, v1.ImageConfig{User: "1000"}),
 	}
 	for name, user := range map[string]string{
@@ -67,6 +67,9 @@ func images(programs string) ([]image.Image, error) {
 	return all, nil
 }
 
+// pause is what a pod of runc's rests on.
+var pause = v1.ImageConfig{Entrypoint: []string{"/bin/busybox", "sleep", "inf"}}
+
 func linux(name string, base []image.File, config v1.ImageConfig, more ...image.File) image.Image {
 	config.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	return image.Image{Name: name, OS: "linux", Arch: runtime.GOARCH, Config: config,
@@ -82,8 +85,11 @@ func busybox() ([]image.File, error) {
 	}
 	t.Add(image.Text("etc/passwd", passwd))
 	t.Add(image.Text("etc/group", group))
-	if err := t.Copy("bin/busybox", "/bin/busybox"); err != nil {
-		return nil, err
+	// One spec masks /bin/ls, and means no other program by that.
+	for _, name := range []string{"bin/busybox", "bin/ls"} {
+		if err := t.Copy(name, "/bin/busybox"); err != nil {
+			return nil, err
+		}
 	}
 	applets, err := exec.Command("/bin/busybox", "--list").Output()
 	if err != nil {
