@@ -19,7 +19,6 @@ import (
 // pulls has what CRI makes of an image from a registry, by its platform and by
 // the version of containerd.
 func pulls(t *testing.T, node *harness.Node) {
-	p := newPod(t, node).run()
 	for name, pulled := range map[string]func(*testing.T, *pod){
 		"linux":                     plainManifest("linux", harness.Architecture()),
 		"linux wasm":                plainManifest("linux", "wasm"),
@@ -30,7 +29,7 @@ func pulls(t *testing.T, node *harness.Node) {
 		"artifacts":                 artifacts,
 		"image volume":              imageVolume,
 	} {
-		t.Run(name, func(t *testing.T) { pulled(t, p) })
+		t.Run(name, func(t *testing.T) { pulled(t, newPod(t, node).run()) })
 	}
 }
 
@@ -95,7 +94,6 @@ func artifacts(t *testing.T, p *pod) {
 			img := module(t, image.Image{OS: "wasi", Arch: "wasm", Artifact: &artifact})
 			img.Files = img.Files[len(img.Files)-2 : len(img.Files)-1]
 			ref := serve(t, img)
-			t.Log(p.node.Crictl(t, "pull", ref).Stderr)
 			p.says(t, ref, "/box.wasm")
 		})
 	}

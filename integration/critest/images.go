@@ -76,8 +76,8 @@ func linux(name string, base []image.File, config v1.ImageConfig, more ...image.
 		Files: append(base[:len(base):len(base)], more...)}
 }
 
-// busybox is the machine's own with all its applets, and two programs that
-// Debian's lacks.
+// busybox is the machine's own with all its applets, and programs that Debian's
+// lacks.
 func busybox() ([]image.File, error) {
 	t := image.NewTree()
 	for _, dir := range []string{"root", "home/default-user", "var/run", "var/lib", "var/www", "mnt", "proc", "sys", "dev"} {
@@ -85,23 +85,24 @@ func busybox() ([]image.File, error) {
 	}
 	t.Add(image.Text("etc/passwd", passwd))
 	t.Add(image.Text("etc/group", group))
-	// One spec masks /bin/ls, and means no other program by that.
+	// One spec masks /bin/ls, and asks a shell that has no ls of its own.
 	for _, name := range []string{"bin/busybox", "bin/ls"} {
 		if err := t.Copy(name, "/bin/busybox"); err != nil {
 			return nil, err
 		}
 	}
+	for _, name := range []string{"/bin/dash", "/usr/bin/pgrep", "/usr/bin/ipcs"} {
+		if err := t.Program(name); err != nil {
+			return nil, err
+		}
+	}
+	t.Add(image.Link("bin/sh", "/usr/bin/dash"))
 	applets, err := exec.Command("/bin/busybox", "--list").Output()
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range strings.Fields(string(applets)) {
 		t.Add(image.Link("bin/"+name, "busybox"))
-	}
-	for _, name := range []string{"/usr/bin/pgrep", "/usr/bin/ipcs"} {
-		if err := t.Program(name); err != nil {
-			return nil, err
-		}
 	}
 	return t.Files, nil
 }
