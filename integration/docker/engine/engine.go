@@ -49,6 +49,7 @@ type Engine struct {
 	mu      sync.Mutex
 	images  map[string]bool // those loaded
 	watched map[string]bool // tests whose leftovers are looked for
+	proxy   string          // of Go modules, once it was asked for
 }
 
 // An Option changes an engine before its start.
