@@ -126,8 +126,8 @@ func (s *Shim) Delete(ctx context.Context, req *taskapi.DeleteRequest) (*taskapi
 	return resp, nil
 }
 
-// Stop kills every container and ends the shim for runc. What they leave is for
-// containerd's `delete`.
+// Stop kills every container. The shim for runc ends with this process; what is left
+// is for containerd's `delete`.
 func (s *Shim) Stop(ctx context.Context) {
 	s.mu.Lock()
 	ids := slices.Collect(maps.Keys(s.containers))
