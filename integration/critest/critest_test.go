@@ -29,7 +29,7 @@ const focus = `runtime info|basic operations on container|basic operations on Po
 // ways to make a pod. There is no list of specs to skip.
 func TestCritest(t *testing.T) {
 	mirror := registry(t)
-	node := start(t, harness.WithMirror(mirror))
+	node := harness.New(t, harness.DefaultVersion, harness.WithCRI(), harness.WithMirror(mirror))
 	oracle := suite(t, node, "runc")
 	if len(oracle.passed) < 9*len(oracle.failed) {
 		t.Fatalf("runc itself passes %d specs and fails %d: the suite finds no node as it should be",
@@ -39,21 +39,9 @@ func TestCritest(t *testing.T) {
 		suite(t, node, harness.Handler).holds(t, oracle)
 	})
 	t.Run("shim", func(t *testing.T) {
-		node := start(t, harness.WithMirror(mirror), harness.WithSandboxer("shim"))
+		node := harness.New(t, harness.DefaultVersion, harness.WithCRI(), harness.WithMirror(mirror), harness.WithSandboxer("shim"))
 		suite(t, node, harness.Handler).holds(t, oracle)
 	})
-}
-
-// start starts a node whose pause image runc can run too.
-func start(t *testing.T, options ...harness.Option) *harness.Node {
-	t.Helper()
-	base, err := busybox()
-	if err != nil {
-		t.Fatal(err)
-	}
-	node := harness.New(t, harness.DefaultVersion, append(options, harness.WithCRI())...)
-	node.ImportCRI(t, linux(harness.Pause, base, pause))
-	return node
 }
 
 // registry serves the suite's images and answers where.

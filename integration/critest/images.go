@@ -14,6 +14,7 @@ import (
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"containerd-shim-wazero/integration/harness"
 	"containerd-shim-wazero/integration/image"
 )
 
@@ -51,6 +52,7 @@ func images(programs string) ([]image.Image, error) {
 		linux(staging+"hostnet-nginx-"+runtime.GOARCH, base, v1.ImageConfig{Entrypoint: []string{"/usr/sbin/nginx", "12003"}}, web),
 		linux(e2e+"nonewprivs:1.3", base, v1.ImageConfig{Entrypoint: []string{"/nnp"}}, privileges),
 		linux(upstream+"pause:3.9", base, pause),
+		linux(harness.Pause, base, pause), // for when a spec has removed it
 		linux(staging+"test-image-predefined-group", base, v1.ImageConfig{User: "1000"}),
 	}
 	for name, user := range map[string]string{
