@@ -35,6 +35,10 @@ import (
 // drainTimeout bounds what the shim still does once it is told to end.
 const drainTimeout = 5 * time.Second
 
+// hangupTimeout is what a client has, once it has asked for the shim's end, to close
+// its connection. containerd does so when it has the answer.
+const hangupTimeout = time.Second
+
 // orphanTime is when a shim without a container looks for its bundle.
 const orphanTime = 2 * time.Second
 
@@ -61,8 +65,8 @@ func Run(inv *bootstrap.Invocation) error {
 	if err != nil {
 		return err
 	}
-	var requests drain.Requests
-	server, err := ttrpc.NewServer(ttrpc.WithServerHandshaker(requests.Handshaker(ttrpc.UnixSocketRequireSameUser())))
+	var clients drain.Clients
+	server, err := ttrpc.NewServer(ttrpc.WithServerHandshaker(clients.Handshaker(ttrpc.UnixSocketRequireSameUser())))
 	if err != nil {
 		return err
 	}
@@ -89,8 +93,10 @@ func Run(inv *bootstrap.Invocation) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(context.Background(), listener) }()
 
+	asked := false
 	select {
 	case <-over:
+		asked = true
 	case sig := <-signals:
 		clog.L.Warnf("%s: the shim ends, and its containers with it", sig)
 		s.stopAll()
@@ -103,7 +109,12 @@ func Run(inv *bootstrap.Invocation) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	err = errors.Join(err, events.Close(ctx))
-	_ = requests.Wait(ctx) // what is not answered by now will not be
+	_ = clients.Answered(ctx) // what is not answered by now will not be
+	if asked {
+		ctx, cancel := context.WithTimeout(ctx, hangupTimeout)
+		defer cancel()
+		_ = clients.Gone(ctx)
+	}
 	return errors.Join(err, server.Close())
 }
 

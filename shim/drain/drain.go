@@ -1,9 +1,11 @@
 // Copyright The containerd-shim-wazero authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package drain tells when every request to a ttrpc server is answered. ttrpc's own
-// Shutdown cannot: to it a connection is idle while its only request is handled, and
-// containerd takes a sandbox for broken whose last answer is missing.
+// Package drain tells when the clients of a ttrpc server have what they asked for.
+// ttrpc's own Shutdown cannot: to it a connection is idle while its only request is
+// handled. And its client may take the end of a connection for the answer that came
+// just before, so that a server had better let the client hang up. containerd takes a
+// sandbox for broken whose last answer is missing.
 package drain
 
 import (
@@ -15,49 +17,61 @@ import (
 	"github.com/containerd/ttrpc"
 )
 
-// Requests are those of all connections of one server.
-type Requests struct {
-	mu    sync.Mutex
-	open  int
-	ended chan struct{} // closed when open falls to zero, if someone waits
+// Clients are those of one server.
+type Clients struct {
+	mu          sync.Mutex
+	connections int
+	requests    int           // without their answer
+	changed     chan struct{} // closed at the next change, if someone waits
 }
 
-// Wait waits until no request is left without its answer.
-func (r *Requests) Wait(ctx context.Context) error {
-	r.mu.Lock()
-	if r.open == 0 {
-		r.mu.Unlock()
-		return nil
-	}
-	if r.ended == nil {
-		r.ended = make(chan struct{})
-	}
-	ended := r.ended
-	r.mu.Unlock()
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// Answered waits until no request is left without its answer.
+func (c *Clients) Answered(ctx context.Context) error {
+	return c.wait(ctx, func() bool { return c.requests == 0 })
+}
+
+// Gone waits until no client is connected.
+func (c *Clients) Gone(ctx context.Context) error {
+	return c.wait(ctx, func() bool { return c.connections == 0 })
+}
+
+func (c *Clients) wait(ctx context.Context, done func() bool) error {
+	for {
+		c.mu.Lock()
+		if done() {
+			c.mu.Unlock()
+			return nil
+		}
+		if c.changed == nil {
+			c.changed = make(chan struct{})
+		}
+		changed := c.changed
+		c.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
-func (r *Requests) add(n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.open += n
-	if r.open == 0 && r.ended != nil {
-		close(r.ended)
-		r.ended = nil
+func (c *Clients) add(connections, requests int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.connections += connections
+	c.requests += requests
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
 	}
 }
 
 // Handshaker is next with its connections watched.
-func (r *Requests) Handshaker(next ttrpc.Handshaker) ttrpc.Handshaker { return handshaker{r, next} }
+func (c *Clients) Handshaker(next ttrpc.Handshaker) ttrpc.Handshaker { return handshaker{c, next} }
 
 type handshaker struct {
-	requests *Requests
-	next     ttrpc.Handshaker
+	clients *Clients
+	next    ttrpc.Handshaker
 }
 
 func (h handshaker) Handshake(ctx context.Context, c net.Conn) (net.Conn, any, error) {
@@ -65,15 +79,16 @@ func (h handshaker) Handshake(ctx context.Context, c net.Conn) (net.Conn, any, e
 	if err != nil {
 		return c, info, err
 	}
-	return &conn{Conn: c, requests: h.requests}, info, nil
+	h.clients.add(1, 0)
+	return &conn{Conn: c, clients: h.clients}, info, nil
 }
 
 // conn counts the requests that come and the responses that go. It is read by one
 // goroutine and written by another.
 type conn struct {
 	net.Conn
-	requests *Requests
-	in, out  frames
+	clients *Clients
+	in, out frames
 
 	mu     sync.Mutex
 	open   int
@@ -97,8 +112,10 @@ func (c *conn) Close() error {
 	err := c.Conn.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.requests.add(-c.open)
-	c.open, c.closed = 0, true
+	if !c.closed {
+		c.clients.add(-1, -c.open)
+		c.closed = true
+	}
 	return err
 }
 
@@ -107,7 +124,7 @@ func (c *conn) add(n int) {
 	defer c.mu.Unlock()
 	if n != 0 && !c.closed {
 		c.open += n
-		c.requests.add(n)
+		c.clients.add(0, n)
 	}
 }
 

@@ -6,6 +6,7 @@ package drain
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"net"
 	"path/filepath"
 	"testing"
@@ -18,12 +19,12 @@ import (
 // TestLastAnswer has a server end by a request of which the client gets the answer.
 func TestLastAnswer(t *testing.T) {
 	for range 200 {
-		var requests Requests
-		server, err := ttrpc.NewServer(ttrpc.WithServerHandshaker(requests.Handshaker(ttrpc.UnixSocketRequireSameUser())))
+		var clients Clients
+		server, err := ttrpc.NewServer(ttrpc.WithServerHandshaker(clients.Handshaker(ttrpc.UnixSocketRequireSameUser())))
 		if err != nil {
 			t.Fatal(err)
 		}
-		over := make(chan struct{})
+		over, ended := make(chan struct{}), make(chan struct{})
 		server.Register("test", map[string]ttrpc.Method{"End": func(context.Context, func(any) error) (any, error) {
 			close(over)
 			time.Sleep(time.Millisecond) // the server's end is on its way, as it would be
@@ -37,10 +38,11 @@ func TestLastAnswer(t *testing.T) {
 		go server.Serve(t.Context(), listener)
 		go func() {
 			<-over
-			if err := requests.Wait(t.Context()); err != nil {
+			if err := errors.Join(clients.Answered(t.Context()), clients.Gone(t.Context())); err != nil {
 				t.Error(err)
 			}
 			server.Close()
+			close(ended)
 		}()
 		c, err := net.Dial("unix", socket)
 		if err != nil {
@@ -51,24 +53,24 @@ func TestLastAnswer(t *testing.T) {
 			t.Fatalf("the last request: %v", err)
 		}
 		client.Close()
-		server.Close()
+		<-ended
 	}
 }
 
 // TestLostClient has nobody wait for a client that has gone.
 func TestLostClient(t *testing.T) {
-	var requests Requests
+	var clients Clients
 	here, there := net.Pipe()
-	c := &conn{Conn: here, requests: &requests}
+	c := &conn{Conn: here, clients: &clients}
 	go there.Write(message(messageRequest, 3))
 	if _, err := c.Read(make([]byte, 100)); err != nil {
 		t.Fatal(err)
 	}
-	if requests.open != 1 {
-		t.Fatalf("%d requests are open, want 1", requests.open)
+	if clients.requests != 1 {
+		t.Fatalf("%d requests are open, want 1", clients.requests)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- requests.Wait(t.Context()) }()
+	go func() { ended <- clients.Answered(t.Context()) }()
 	c.Close()
 	c.Close()
 	if err := <-ended; err != nil {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,9 +34,10 @@ type Host struct {
 
 // process is one; start tells it from a later one of the same pid.
 type process struct {
-	pid   int
-	start string
-	args  []string
+	pid    int
+	parent string
+	start  string
+	args   []string
 }
 
 const defaultConfig = "/etc/containerd/config.toml"
@@ -88,6 +90,11 @@ func (h Host) Shims(binary string) (int, error) {
 func (h Host) containerd() (*process, error) {
 	found, err := h.processes(func(p process) bool {
 		return filepath.Base(p.args[0]) == "containerd" && p.config() == h.Config
+	})
+	// What it has just forked has its arguments until it executes something else.
+	all := slices.Clone(found)
+	found = slices.DeleteFunc(found, func(p process) bool {
+		return slices.ContainsFunc(all, func(q process) bool { return strconv.Itoa(q.pid) == p.parent })
 	})
 	switch {
 	case err != nil || len(found) == 0:
@@ -146,12 +153,12 @@ func (h Host) processes(want func(process) bool) ([]process, error) {
 		if err != nil {
 			continue // it has ended
 		}
-		// After the name, which may hold anything, the 20th field.
+		// After the name, which may hold anything, the 2nd and the 20th field.
 		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 		if len(fields) < 20 || string(fields[0]) == "Z" {
 			continue
 		}
-		p.start = string(fields[19])
+		p.parent, p.start = string(fields[1]), string(fields[19])
 		found = append(found, p)
 	}
 	return found, nil

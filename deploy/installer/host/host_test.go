@@ -15,7 +15,8 @@ import (
 
 const k3s = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"
 
-// table plants a procfs of processes: a pid, a real user, a depth of pid namespaces.
+// table plants a procfs of processes: a real user, with + in a pid namespace below and
+// with ^ a child of the process before, and a command.
 func table(t *testing.T, processes ...string) Host {
 	t.Helper()
 	proc := t.TempDir()
@@ -25,6 +26,10 @@ func table(t *testing.T, processes ...string) Host {
 	for i, line := range processes {
 		uid, command, _ := strings.Cut(line, " ")
 		uid, nested := strings.CutSuffix(uid, "+")
+		parent := 1
+		if child, is := strings.CutSuffix(uid, "^"); is {
+			uid, parent = child, 1<<30+i-1
+		}
 		namespaces := "7"
 		if nested {
 			namespaces = "7\t1"
@@ -40,7 +45,7 @@ func table(t *testing.T, processes ...string) Host {
 		for name, text := range map[string]string{
 			"cmdline": strings.ReplaceAll(command, " ", "\x00") + "\x00",
 			"status":  "Name:\tx\nUid:\t" + uid + "\t0\t0\t0\nNSpid:\t" + namespaces + "\n",
-			"stat":    fmt.Sprintf("7 (a) b) %s 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 9 0 %d 1 1", state, 100+i),
+			"stat":    fmt.Sprintf("7 (a) b) %s %d 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 9 0 %d 1 1", state, parent, 100+i),
 		} {
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 				t.Fatal(err)
@@ -65,6 +70,7 @@ func TestContainerd(t *testing.T) {
 		{"a user's", defaultConfig, []string{"1000 containerd"}, -1},
 		{"a command of it", defaultConfig, []string{"0 /usr/bin/containerd config dump", "0 /usr/bin/containerd --address /run/c.sock publish --topic x"}, -1},
 		{"a dead one", defaultConfig, []string{"0 containerd <defunct>"}, -1},
+		{"its child, not yet executed", defaultConfig, []string{"0 containerd", "0^ containerd"}, 0},
 		{"a shim", defaultConfig, []string{"0 /usr/bin/containerd-shim-runc-v2 -id x"}, -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
