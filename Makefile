@@ -76,6 +76,7 @@ test-docker: deps guests
 
 test-kubernetes: deps guests
 	hack/stack.sh kubernetes containerd-2.4 runc crictl critest
+	hack/example.sh
 	go test -tags integration -count 1 -p 1 -timeout 30m ./integration/kubernetes/... ./integration/critest
 
 # The user's machine, emulated: cgroup v2, systemd, AppArmor.

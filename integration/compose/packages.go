@@ -3,7 +3,8 @@
 
 // Package compose tests the example stack, examples/compose, under the real
 // Docker Engine and Compose. Nothing is pulled: PostgreSQL and Redis come from
-// the machine's own packages.
+// the machine's own packages. The images and the client of the api serve the tests
+// of examples/kubernetes too.
 package compose
 
 import (
@@ -56,7 +57,7 @@ func PostgresImage() (image.Image, error) {
 	if err := t.Copy("bin/busybox", "/bin/busybox"); err != nil {
 		return image.Image{}, err
 	}
-	for _, name := range []string{"sh", "su", "mkdir", "chown", "chmod", "tr", "rm"} {
+	for _, name := range []string{"sh", "su", "mkdir", "chown", "chmod", "tr", "rm", "sleep"} {
 		t.Add(image.Link("bin/"+name, "busybox"))
 	}
 	// They look for their libraries and shared files relative to themselves.

@@ -6,10 +6,7 @@
 package compose
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
 	"strconv"
@@ -30,7 +27,8 @@ type stack struct {
 	dir, files string
 }
 
-const api = "http://127.0.0.1:8080"
+// api is where the example is published.
+var api = Client{URL: "http://127.0.0.1:8080"}
 
 func newStack(t testing.TB) stack {
 	t.Helper()
@@ -78,59 +76,25 @@ func (s stack) healthy(service string, count int) {
 	})
 }
 
-type task struct {
-	ID     int64
-	Text   string
-	Done   bool
-	Words  int
-	SHA256 string
-	Worker string
-}
-
-// ask answers with a status and decodes a good answer.
-func ask(method, path string, body, answer any) (int, error) {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return 0, err
-	}
-	req, err := http.NewRequest(method, api+path, bytes.NewReader(text))
-	if err != nil {
-		return 0, err
-	}
-	client := http.Client{Timeout: 15 * time.Second}
-	res, err := client.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer res.Body.Close()
-	if res.StatusCode >= 300 {
-		_, err := io.Copy(io.Discard, res.Body)
-		return res.StatusCode, err
-	}
-	return res.StatusCode, json.NewDecoder(res.Body).Decode(answer)
-}
-
 // create makes a task that must be taken.
-func (s stack) create(text string) task {
+func (s stack) create(text string) Task {
 	s.Helper()
-	var made task
-	if status, err := ask(http.MethodPost, "/tasks", map[string]string{"text": text}, &made); status != 201 || err != nil || made.Text != text {
+	var made Task
+	if status, err := api.Ask(http.MethodPost, "/tasks", map[string]string{"text": text}, &made); status != 201 || err != nil || made.Text != text {
 		s.Fatalf("create %q: %d, %v, %+v", text, status, err, made)
 	}
 	return made
 }
 
 // done waits until the worker has done a task.
-func (s stack) done(id int64) (t task) {
+func (s stack) done(id int64) (t Task) {
 	s.Helper()
 	harness.Eventually(s.TB, fmt.Sprintf("task %d is done", id), func() bool {
-		status, err := ask(http.MethodGet, fmt.Sprint("/tasks/", id), nil, &t)
+		status, err := api.Ask(http.MethodGet, fmt.Sprint("/tasks/", id), nil, &t)
 		return status == 200 && err == nil && t.Done
 	})
 	return t
 }
-
-type stats struct{ Made, Done int }
 
 // TestStack is the life of the example, as its user lives it.
 func TestStack(t *testing.T) {
@@ -158,12 +122,12 @@ func (s stack) story() {
 		got.Worker != s.ids("worker")[0][:12] {
 		s.Errorf("the worker answers %+v", got)
 	}
-	var all []task
-	if status, err := ask(http.MethodGet, "/tasks", nil, &all); status != 200 || err != nil || len(all) != 1 || all[0] != got {
+	var all []Task
+	if status, err := api.Ask(http.MethodGet, "/tasks", nil, &all); status != 200 || err != nil || len(all) != 1 || all[0] != got {
 		s.Errorf("list: %d, %v, %+v", status, err, all)
 	}
-	var counted stats
-	if status, err := ask(http.MethodGet, "/stats", nil, &counted); status != 200 || err != nil || counted != (stats{1, 1}) {
+	var counted Stats
+	if status, err := api.Ask(http.MethodGet, "/stats", nil, &counted); status != 200 || err != nil || counted != (Stats{1, 1}) {
 		s.Errorf("stats: %d, %v, %+v", status, err, counted)
 	}
 	if out := s.compose("exec -T redis redis-cli scard tasks:done"); out != "1\n" {
@@ -177,7 +141,7 @@ func (s stack) story() {
 		{"POST", "/tasks", "no object", 400}, {"POST", "/tasks", map[string]string{"text": strings.Repeat("x", 10_001)}, 413},
 		{"GET", "/tasks/999", nil, 404}, {"GET", "/tasks/x", nil, 400}, {"GET", "/nowhere", nil, 404},
 	} {
-		if status, err := ask(no.method, no.path, no.body, nil); status != no.status || err != nil {
+		if status, err := api.Ask(no.method, no.path, no.body, nil); status != no.status || err != nil {
 			s.Errorf("%s %s: %d, %v; want %d", no.method, no.path, status, err, no.status)
 		}
 	}
@@ -222,7 +186,7 @@ func (s stack) restart() {
 	s.compose("restart --timeout 10 postgres")
 	s.healthy("postgres", 1)
 	harness.Eventually(s.TB, "the api recovers", func() bool {
-		status, _ := ask(http.MethodGet, "/health", nil, &struct{}{})
+		status, _ := api.Ask(http.MethodGet, "/health", nil, &struct{}{})
 		return status == 200
 	})
 	close(stop)
@@ -247,8 +211,8 @@ func (s stack) restart() {
 	}
 	s.healthy("api", 1)
 	harness.Eventually(s.TB, "as many are counted as were made", func() bool {
-		var counted stats
-		status, err := ask(http.MethodGet, "/stats", nil, &counted)
+		var counted Stats
+		status, err := api.Ask(http.MethodGet, "/stats", nil, &counted)
 		return status == 200 && err == nil && counted.Made == counted.Done
 	})
 }
@@ -269,8 +233,8 @@ func press(stop <-chan struct{}) load {
 		case <-time.After(20 * time.Millisecond):
 		}
 		text := fmt.Sprintf("load %d", i)
-		var made task
-		status, err := ask(http.MethodPost, "/tasks", map[string]string{"text": text}, &made)
+		var made Task
+		status, err := api.Ask(http.MethodPost, "/tasks", map[string]string{"text": text}, &made)
 		switch {
 		case err == nil && status == http.StatusCreated && made.Text == text && made.ID > 0:
 			l.made[made.ID] = text
@@ -291,8 +255,8 @@ func (s stack) scale() {
 		workers[s.done(s.create("work for three").ID).Worker] = true
 		return len(workers) == 3
 	})
-	var counted stats
-	if status, err := ask(http.MethodGet, "/stats", nil, &counted); status != 200 || err != nil || counted.Made != counted.Done {
+	var counted Stats
+	if status, err := api.Ask(http.MethodGet, "/stats", nil, &counted); status != 200 || err != nil || counted.Made != counted.Done {
 		s.Errorf("stats: %d, %v, %+v", status, err, counted)
 	}
 }
