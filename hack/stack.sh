@@ -13,7 +13,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 tools=$root/hack/tools
 stack=${STACK_DIR:-$root/build/stack}
 names="containerd-2.4 containerd-2.3 containerd-2.2 containerd-2.0 containerd-1.7
-runc crictl critest docker kubernetes nerdctl rootless lint"
+runc crictl critest docker kubernetes conformance nerdctl rootless lint"
 
 # fresh NAME MODULE says whether NAME is built from the versions that MODULE
 # pins and programs of its own. It sets name, module, bin and stamp for the builders below.
@@ -76,6 +76,18 @@ critest() {
 		-c -o "$bin/critest" sigs.k8s.io/cri-tools/cmd/critest
 }
 
+# Kubernetes' end-to-end tests, with what runs several at once and two programs
+# of the tests' images.
+conformance() {
+	images=k8s.io/kubernetes/test/images
+	for package in $images/agnhost $images/nonewprivs github.com/onsi/ginkgo/v2/ginkgo; do
+		CGO_ENABLED=0 stripped "$(basename "$package")" "$package"
+	done
+	echo "building $name: e2e.test" >&2
+	CGO_ENABLED=0 go test -C "$module" -vet=off -mod=readonly -buildvcs=false -trimpath -ldflags "-s -w" \
+		-c -o "$bin/e2e.test" k8s.io/kubernetes/test/e2e
+}
+
 rootless() {
 	CGO_ENABLED=0 stripped rootlesskit github.com/rootless-containers/rootlesskit/v2/cmd/rootlesskit
 	moby=$(go list -C "$tools/docker" -m -f '{{.Dir}}' github.com/moby/moby/v2)
@@ -121,6 +133,7 @@ build() {
 	docker) docker ;;
 	rootless) rootless ;;
 	kubernetes) kubernetes ;;
+	conformance) conformance ;;
 	nerdctl) nerdctl ;;
 	esac
 	echo "$stamp" >"$stack/$name/stamp"

@@ -13,7 +13,7 @@ cd "$root"
 mkdir -p build
 out=build/test-full.json
 : >"$out"
-hack/stack.sh containerd-2.4 containerd-2.3 containerd-2.2 containerd-2.0 containerd-1.7 runc crictl critest docker kubernetes nerdctl rootless
+hack/stack.sh containerd-2.4 containerd-2.3 containerd-2.2 containerd-2.0 containerd-1.7 runc crictl critest docker kubernetes conformance nerdctl rootless
 hack/example.sh
 
 failed=0

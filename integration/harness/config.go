@@ -93,7 +93,13 @@ func (n *Node) configCRI() string {
   runtime_type = "` + RuncRuntime + `"
 `
 	}
-	return `[plugins."io.containerd.cri.v1.images".pinned_images]
+	var more string
+	if n.byDefault {
+		more = `[plugins."io.containerd.cri.v1.runtime".containerd]
+  default_runtime_name = "` + Handler + `"
+`
+	}
+	return more + `[plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = "docker.io/library/pause:local"
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true

@@ -34,6 +34,7 @@ type Node struct {
 	Client    *client.Client
 
 	cri       bool
+	byDefault bool   // the handler is CRI's default
 	routed    bool   // the pods' network
 	sandboxer string // of the handler, "" for containerd's own way
 	mirror    string // of all registries, a URL
@@ -63,6 +64,10 @@ func WithCRI() Option {
 // WithRoutedPods has the node of WithCRI connect its pods by routes instead of a
 // bridge.
 func WithRoutedPods() Option { return func(n *Node) { n.routed = true } }
+
+// WithDefaultHandler has every pod of WithCRI run by the handler "wazero", also one
+// that names no class.
+func WithDefaultHandler() Option { return func(n *Node) { n.byDefault = true } }
 
 // WithSandboxer has the handler's pods made in another of containerd's ways ("shim").
 func WithSandboxer(name string) Option { return func(n *Node) { n.sandboxer = name } }
