@@ -26,7 +26,7 @@ var (
 	output = flag.Bool("write", false, "write docs/benchmarks.md")
 )
 
-func TestMain(m *testing.M) { engine.Main(m) }
+func TestMain(m *testing.M) { engine.Main(m, "kubernetes", "crictl") }
 
 // TestFigures measures everything. With -run TestFigures/NAME it is one part,
 // and nothing is written.
@@ -39,7 +39,7 @@ func TestFigures(t *testing.T) {
 	}{
 		{"run", ctrRun}, {"phases", phases}, {"start", startToGuest}, {"compile", compile},
 		{"rate", rate}, {"output", gigabyte}, {"copy", copyFile}, {"memory", memory},
-		{"docker", dockerRun}, {"compose", composeUp}, {"requests", requests},
+		{"docker", dockerRun}, {"compose", composeUp}, {"requests", requests}, {"cluster", onCluster},
 	}
 	ran := 0
 	for _, part := range parts {
