@@ -24,6 +24,12 @@ var grace = 5 * time.Second
 // processes, mounts, cgroups, files under /run, bundles.
 type Holdings map[string]bool
 
+// servers are the programs of nodes and clusters themselves, which may restart.
+var servers = map[string]bool{"containerd": true}
+
+// IsServer says that a program is one that may restart.
+func IsServer(name string) { servers[name] = true }
+
 // Hold takes stock.
 func Hold() Holdings {
 	h := Holdings{}
@@ -39,6 +45,7 @@ func Hold() Holdings {
 		}
 	}
 	h.files("/run")
+	h.addresses()
 	bundles, _ := filepath.Glob("/var/lib/*/root/io.containerd.runtime.v2.task/*/*")
 	for _, bundle := range bundles {
 		h["bundle "+bundle] = true
@@ -85,8 +92,8 @@ func (h Holdings) processes() {
 			}
 			cmdline, _ = os.ReadFile(filepath.Join("/proc", entry.Name(), "comm"))
 		}
-		if program, _, _ := strings.Cut(string(cmdline), "\x00"); filepath.Base(program) == "containerd" {
-			continue // a node's own; it may restart
+		if program, _, _ := strings.Cut(string(cmdline), "\x00"); servers[filepath.Base(program)] {
+			continue
 		}
 		words := strings.TrimSpace(strings.ReplaceAll(string(cmdline), "\x00", " "))
 		h[fmt.Sprintf("process %d %s", pid, words)] = true
@@ -132,6 +139,14 @@ func (h Holdings) files(top string) {
 		}
 		return nil
 	})
+}
+
+// addresses are those of the pods' network that are reserved, each a file.
+func (h Holdings) addresses() {
+	reserved, _ := filepath.Glob("/var/lib/cni/networks/*/[0-9]*")
+	for _, address := range reserved {
+		h["address "+filepath.Base(address)] = true
+	}
 }
 
 // watch, called first by everything that makes containers, looks once a test

@@ -82,38 +82,3 @@ func copying(t *testing.T, ns *cluster.Namespace) {
 		t.Errorf("%d bytes came back: %v", len(b), err)
 	}
 }
-
-// errorTexts are where the user looks: the pod's status and its events.
-func errorTexts(t *testing.T, ns *cluster.Namespace) {
-	cases := []struct{ name, command, want string }{
-		{"absent", "/absent.wasm", "no such file or directory"},
-		{"text", "/etc/passwd", "is not a WebAssembly binary"},
-		{"imports", "/unknown-import.wasm", "env.launch_missiles"},
-		{"no-entry", "/noentry.wasm", "entry point"},
-		{"directory", "/etc", "is a directory"},
-		{"bad-export", "/reactor.wasm#absent", "absent"},
-	}
-	manifest := ""
-	for _, c := range cases {
-		manifest += pod(c.name, once, container("app", harness.Guests, "", c.command))
-	}
-	ns.Apply(manifest + `
----
-apiVersion: v1
-kind: Pod
-metadata: {name: annotated, annotations: {io.containerd.wazero.v1/no-such-key: x}}
-spec: {` + wasm + `, containers: [` + box("app", "", "true") + `]}
-`)
-	for _, c := range cases {
-		ns.Eventually(c.name+" has its sentence", func() bool {
-			text := ns.Kubectl("get", "pod", c.name, "-o", "jsonpath={.status.containerStatuses[0].state}").Stdout
-			return contains(text, c.want)
-		}, func() string { return ns.Kubectl("describe", "pod", c.name).Stdout })
-		ns.Eventually(c.name+" is described", func() bool {
-			return contains(ns.Kubectl("describe", "pod", c.name).Stdout, c.want)
-		}, func() string { return "" })
-	}
-	ns.Eventually("the bad annotation is named", func() bool {
-		return contains(ns.Kubectl("describe", "pod", "annotated").Stdout, "no-such-key")
-	}, func() string { return ns.Kubectl("describe", "pod", "annotated").Stdout })
-}

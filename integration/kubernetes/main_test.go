@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { cluster.Main(m) }
 // TestCluster has one cluster run everything.
 func TestCluster(t *testing.T) {
 	c := cluster.New(t)
-	c.Node.ImportCRI(t, harness.PauseImage(), harness.GuestsImage(t), harness.BusyboxImage(t), webImage(t))
+	c.Node.ImportCRI(t, cluster.PauseImage(t), harness.GuestsImage(t), harness.BusyboxImage(t), webImage(t), harness.BadImage(t))
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, *cluster.Namespace)
@@ -38,6 +38,8 @@ func TestCluster(t *testing.T) {
 		{"kubectl", kubectl},
 		{"copy", copying},
 		{"limits", limits},
+		{"tasks", tasks},
+		{"evicted", evicted},
 		{"resize", resize},
 		{"figures", figures},
 		{"security", security},
@@ -45,8 +47,10 @@ func TestCluster(t *testing.T) {
 		{"user namespace", userNamespace},
 		{"mixed", mixed},
 		{"debug", debug},
-		{"errors", errorTexts},
+		{"bad input", badInput},
+		{"example", example},
 		{"many", many},
+		{"killed", killed},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, c.Namespace(t)) })
 	}

@@ -32,6 +32,11 @@ func mixed(t *testing.T, ns *cluster.Namespace) {
 	ns.Kubectl("exec", "mixed", "-c", "web", "--", "/web.wasm", "get", "http://127.0.0.1:9000/page").Is(0, "prepared\n")
 	ns.Kubectl("exec", "mixed", "-c", "web", "--", "/box.wasm", "cat", "/shared/page").Is(0, "prepared\n")
 
+	// The kinds see each other's processes if they are to.
+	ns.Apply(pod("seen", "shareProcessNamespace: true", container("web", web, ""), busybox("look", "", "exec sleep 600000")))
+	ns.Ready("seen")
+	ns.Kubectl("exec", "seen", "-c", "look", "--", "ps").Exits(0).Prints("/web.wasm", "sleep 600000")
+
 	// Of a Job, a sidecar does not keep the pod from its end.
 	ns.Apply(pod("job", once+", initContainers: ["+busybox("sidecar", "restartPolicy: Always", "exec sleep 600000")+"]",
 		box("app", "", "exit", "0")))

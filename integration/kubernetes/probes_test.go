@@ -6,6 +6,8 @@
 package kubernetes
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"containerd-shim-wazero/integration/kubernetes/cluster"
@@ -38,7 +40,8 @@ func probes(t *testing.T, ns *cluster.Namespace) {
 
 // hooks before the end and after the start, of every kind.
 func hooks(t *testing.T, ns *cluster.Namespace) {
-	ns.Apply(pod("hooks", "volumes: [{name: data, hostPath: {path: \""+t.TempDir()+"\"}}]",
+	dir := t.TempDir()
+	ns.Apply(pod("hooks", "volumes: [{name: data, hostPath: {path: \""+dir+"\"}}]",
 		container("web", web, `lifecycle: {
       postStart: {exec: {command: [/box.wasm, write, /work/started, x]}},
       preStop: {httpGet: {path: "/hook?of=stop", port: 8080}}},
@@ -57,6 +60,9 @@ func hooks(t *testing.T, ns *cluster.Namespace) {
 	_ = follow.Wait()
 	if log := follow.Stdout.(*output).String(); !contains(log, "web: hook stop") {
 		t.Errorf("the log ends with %q", log)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "stopped")); err != nil || string(b) != "x" {
+		t.Errorf("the exec before the end wrote %q, %v", b, err)
 	}
 }
 
@@ -77,6 +83,13 @@ func endings(t *testing.T, ns *cluster.Namespace) {
 	ns.Until(state("exitCode"), "134", "pod/traps")
 	ns.Until("jsonpath={.status.containerStatuses[0].state.waiting.reason}", "CrashLoopBackOff", "pod/loops")
 	ns.Logs("again", "loops", "--previous")
+	told := ns.Ask("describe", "pod", "loops")
+	for _, want := range []string{"Reason:       CrashLoopBackOff", "Last State:     Terminated\n      Reason:       Error\n      Exit Code:    1\n",
+		"Back-off restarting failed container app in pod loops"} {
+		if !contains(told, want) {
+			t.Errorf("%q is not in the description:\n%s", want, told)
+		}
+	}
 	// A guest that spins ends at the first signal, not after the grace period.
 	ns.Ready("spins")
 	ns.Kubectl("delete", "pod", "spins", "--grace-period=600", "--timeout=30s").Exits(0)

@@ -7,11 +7,14 @@ package kubernetes
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"containerd-shim-wazero/integration/harness"
 	"containerd-shim-wazero/integration/kubernetes/cluster"
 )
 
@@ -41,6 +44,36 @@ func limits(t *testing.T, ns *cluster.Namespace) {
 	if b, err := os.ReadFile(filepath.Join(parent, "memory.limit_in_bytes")); err != nil || strings.TrimSpace(string(b)) != "134217728" {
 		t.Errorf("the pod's own memory limit is %s, %v", b, err)
 	}
+}
+
+// tasks of a pod are limited together, of whatever kind its containers are.
+func tasks(t *testing.T, ns *cluster.Namespace) {
+	ns.Apply(pod("many", once, box("app", "", "sleep", "600000"), busybox("forks", "",
+		fmt.Sprintf("i=0; while [ $i -lt %d ]; do sleep 600 & i=$((i+1)); done; echo all of them", 2*cluster.PodPids))))
+	ns.Until("jsonpath={.status.containerStatuses[?(@.name=='forks')].state.terminated.reason}", "Error", "pod/many")
+	ns.Logs("can't fork", "many", "-c", "forks")
+	ns.Kubectl("exec", "many", "-c", "app", "--", "/box.wasm", "echo", "alive").Is(0, "alive\n")
+	parent := filepath.Dir(cgroupOf(t, ns, "many", "pids"))
+	if b, err := os.ReadFile(filepath.Join(parent, "pids.max")); err != nil || strings.TrimSpace(string(b)) != strconv.Itoa(cluster.PodPids) {
+		t.Errorf("the pod's limit is %s, %v", b, err)
+	}
+	if count := cgroupFile(t, ns, "many", "pids", "pids.current"); count == "0" {
+		t.Error("the Wasm container's tasks are not counted")
+	}
+}
+
+// evicted is a pod that fills its volume, and one that has to make room.
+func evicted(t *testing.T, ns *cluster.Namespace) {
+	ns.Apply(pod("fills", once+", volumes: [{name: data, emptyDir: {sizeLimit: 1Mi}}]",
+		box("app", "volumeMounts: [{name: data, mountPath: /data}]", "fill", "/data/big", "4", ",", "sleep", "600000")) +
+		pod("moves", once, box("app", "", "sleep", "600000")))
+	ns.Ready("moves")
+	cmd := ns.Command("create", "--raw", "/api/v1/namespaces/"+ns.Name+"/pods/moves/eviction", "-f", "-")
+	cmd.Stdin = strings.NewReader(`{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "moves"}}`)
+	harness.Execute(t, cmd).Exits(0)
+	ns.Kubectl("wait", "--for=delete", "pod/moves", "--timeout", harness.Patience.String()).Exits(0)
+	ns.Until("jsonpath={.status.reason}", "Evicted", "pod/fills")
+	ns.Until("jsonpath={.status.containerStatuses[0].state.terminated.exitCode}", "143", "pod/fills")
 }
 
 // cgroupOf is the folder of a pod's container in a hierarchy of cgroup v1.

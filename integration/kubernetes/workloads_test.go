@@ -166,18 +166,7 @@ spec:
     spec: {accessModes: [ReadWriteOnce], storageClassName: "", resources: {requests: {storage: 1Mi}}}
 `)
 	for _, n := range []string{"0", "1"} {
-		dir := t.TempDir()
-		ns.Apply(`
-apiVersion: v1
-kind: PersistentVolume
-metadata: {name: "` + ns.Name + n + `"}
-spec:
-  capacity: {storage: 1Mi}
-  accessModes: [ReadWriteOnce]
-  persistentVolumeReclaimPolicy: Retain
-  hostPath: {path: ` + dir + `}
-`)
-		t.Cleanup(func() { ns.Cluster.Kubectl(t, "delete", "pv", ns.Name+n, "--wait=false").Exits(0) })
+		persistentVolume(t, ns, n, "1Mi")
 	}
 	ns.Kubectl("rollout", "status", "statefulset/store", "--timeout=50s").Exits(0)
 	ns.Logs("store-1", "store-1")
@@ -185,6 +174,24 @@ spec:
 	ns.Ready("store-0")
 	ns.Logs("kept", "store-0")
 	ns.Kubectl("delete", "statefulset", "store").Exits(0)
+}
+
+// persistentVolume is a folder of the node for the namespace's claims; the test
+// cluster has nothing that makes volumes.
+func persistentVolume(t *testing.T, ns *cluster.Namespace, name, size string) {
+	t.Helper()
+	name = ns.Name + "-" + name
+	ns.Apply(`
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: "` + name + `"}
+spec:
+  capacity: {storage: ` + size + `}
+  accessModes: [ReadWriteOnce]
+  persistentVolumeReclaimPolicy: Retain
+  hostPath: {path: ` + t.TempDir() + `}
+`)
+	t.Cleanup(func() { ns.Cluster.Kubectl(t, "delete", "pv", name, "--wait=false").Exits(0) })
 }
 
 func daemonSet(t *testing.T, ns *cluster.Namespace) {
@@ -209,8 +216,36 @@ func many(t *testing.T, ns *cluster.Namespace) {
 		for i := range pods {
 			manifest += pod(fmt.Sprintf("pod-%d", i), "", box("app", "", "echo", "up", ",", "sleep", "600000"))
 		}
-		ns.Apply(manifest)
-		ns.Kubectl("wait", "--for=condition=Ready", "pods", "--all", fmt.Sprintf("--timeout=%ds", 20+pods)).Exits(0)
-		ns.Kubectl("delete", "pods", "--all", fmt.Sprintf("--timeout=%ds", 20+pods/2)).Exits(0)
+		// Five seconds are over for the last of them before a busy kubelet has come
+		// to it. A guest that does not end when told is found by a minute as well.
+		ns.Apply(strings.ReplaceAll(manifest, "terminationGracePeriodSeconds: 5", "terminationGracePeriodSeconds: 60"))
+		if !harness.Soon(time.Duration(pods)*time.Second+harness.Patience, func() bool {
+			return ns.Kubectl("wait", "--for=condition=Ready", "pods", "--all", "--timeout=20s").Status == 0
+		}) {
+			t.Fatal("the pods are not ready")
+		}
+		ns.Kubectl("delete", "pods", "--all", "--wait=false").Exits(0)
+		for overdue(t, ns) > 0 && !t.Failed() {
+			time.Sleep(100 * time.Millisecond)
+		}
 	}
+}
+
+// overdue looks for pods that have not gone by their end, which their grace
+// period has told the API server, and answers how many there are as yet.
+func overdue(t *testing.T, ns *cluster.Namespace) int {
+	t.Helper()
+	lines := strings.Fields(ns.Ask("get", "pods", "-o",
+		`jsonpath={range .items[*]}{.metadata.name}={.metadata.deletionTimestamp}{"\n"}{end}`))
+	for _, line := range lines {
+		name, at, _ := strings.Cut(line, "=")
+		end, err := time.Parse(time.RFC3339, at)
+		if err != nil {
+			t.Fatalf("%s is to end at %q: %v", name, at, err)
+		}
+		if now := time.Now(); now.After(end.Add(time.Second)) { // the stamp is of whole seconds
+			t.Errorf("%s is Terminating since its grace period ended %s ago", name, now.Sub(end))
+		}
+	}
+	return len(lines)
 }

@@ -20,7 +20,7 @@ func furnish(dir string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
-	for _, sub := range []string{"tmp", "lib", "etc/upper", "etc/work", "cgroup"} {
+	for _, sub := range []string{"tmp", "lib", "log", "etc/upper", "etc/work", "cgroup"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return err
 		}
@@ -35,6 +35,7 @@ func furnish(dir string) error {
 		{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
 		{"tmpfs", "/run", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=755"},
 		{filepath.Join(dir, "lib"), "/var/lib", "", unix.MS_BIND, ""},
+		{filepath.Join(dir, "log"), "/var/log", "", unix.MS_BIND, ""}, // a kubelet clears away what it does not know
 		{"etc", "/etc", "overlay", 0, layers},
 		// A new network namespace has a /sys of its own; the cgroups move over.
 		{"/sys/fs/cgroup", cgroup, "", unix.MS_BIND | unix.MS_REC, ""},

@@ -7,7 +7,7 @@
 //
 // The binary starts itself twice more: as the room's init, which furnishes
 // the room and reaps orphans, and under it as the process that runs the
-// tests. Inside, /run, /var/lib and changes to /etc are the room's own, and
+// tests. Inside, /run, /var/lib, /var/log and changes to /etc are the room's own, and
 // so are the network and /proc; cgroups are the machine's and told apart by
 // Name.
 package room

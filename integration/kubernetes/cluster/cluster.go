@@ -162,6 +162,7 @@ func (c *Cluster) start(t testing.TB, name string, args ...string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	harness.IsServer(name)
 	c.servers[name], c.args[name] = cmd, args
 }
 
@@ -223,3 +224,6 @@ func (c *Cluster) Tail(name string) string {
 	b, _ := os.ReadFile(c.file(name + ".log"))
 	return string(b[max(0, len(b)-most):])
 }
+
+// Kubeconfig is the file of the administrator.
+func (c *Cluster) Kubeconfig() string { return c.file("admin.conf") }

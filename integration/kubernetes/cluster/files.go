@@ -6,6 +6,7 @@ package cluster
 import (
 	"fmt"
 	"os"
+	"strconv"
 
 	"containerd-shim-wazero/integration/harness"
 	"containerd-shim-wazero/integration/room"
@@ -33,6 +34,9 @@ addressType: IPv4
 endpoints: [{addresses: [` + room.Bridge + `]}]
 ports: [{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: 53, protocol: TCP}]
 `
+
+// PodPids is how many tasks a pod may have.
+const PodPids = 256
 
 // The users of the token file.
 const (
@@ -93,7 +97,9 @@ imageGCHighThresholdPercent: 100
 clusterDNS: [` + dnsService + `]
 clusterDomain: ` + domain + `
 resolvConf: ` + c.file("resolv.conf") + `
+podPidsLimit: ` + strconv.Itoa(PodPids) + `
 nodeStatusUpdateFrequency: 5s
+volumeStatsAggPeriod: 5s
 syncFrequency: 10s
 `
 }
