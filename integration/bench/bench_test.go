@@ -39,7 +39,8 @@ func TestFigures(t *testing.T) {
 	}{
 		{"run", ctrRun}, {"phases", phases}, {"start", startToGuest}, {"compile", compile},
 		{"rate", rate}, {"output", gigabyte}, {"copy", copyFile}, {"memory", memory},
-		{"docker", dockerRun}, {"compose", composeUp}, {"requests", requests}, {"cluster", onCluster},
+		{"docker", dockerRun}, {"dockerparts", dockerParts}, {"compose", composeUp}, {"requests", requests},
+		{"cluster", onCluster},
 	}
 	ran := 0
 	for _, part := range parts {
