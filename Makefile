@@ -81,7 +81,6 @@ test-kubernetes: deps guests
 
 # The user's machine, emulated: cgroup v2, systemd, AppArmor.
 test-cgroup2: deps guests
-	hack/stack.sh containerd-2.4 runc
 	hack/test-cgroup2.sh
 
 # Go's own tests as guests of the WASI host. Part of test-full.

@@ -37,6 +37,9 @@ initrd() {
 	cp /bin/busybox "$dir/bin/"
 	install -m 0755 "$root/hack/qemu/init.sh" "$dir/init"
 	cp "$root/hack/qemu/command.service" "$dir/units/"
+	for modules in "$kernel"/lib/modules/*; do
+		[ -f "$modules/modules.dep" ] || busybox depmod -b "$kernel" "$(basename "$modules")"
+	done
 	for module in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci \
 		netfs fscache 9pnet 9pnet_virtio 9p overlay; do
 		file=$(find "$kernel/lib/modules" -name "$module.ko" -o -name "$module.ko.xz")

@@ -29,6 +29,10 @@ rm -f .dockerenv
 : >etc/fstab
 mkdir -p repo proc sys dev run var/lib var/tmp
 mount -t 9p -o $share repository repo
+# The kernel asks for what else it needs, a bridge or nftables, by modprobe.
+rm -rf usr/lib/modules
+ln -s /repo/build/kernel/lib/modules usr/lib/modules
+[ -e usr/sbin/modprobe ] || ln -s /bin/busybox usr/sbin/modprobe
 # An overlay cannot be the upper layer of another: containerd needs better.
 mount -t tmpfs memory var/lib
 mount -t tmpfs memory var/tmp
