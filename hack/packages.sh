@@ -6,6 +6,7 @@
 #
 #	hack/packages.sh demo     for the real stack and the guests
 #	hack/packages.sh          for the linters and all tests as well
+#	hack/packages.sh list     none: names those of all tests
 #	hack/packages.sh kernel   none: unpacks Debian's kernel to build/kernel,
 #	                          for QEMU, and leaves the machine's boot alone
 set -eu
@@ -60,6 +61,11 @@ postgresql redis-server"
 [ "${1:-}" = demo ] || packages="$packages
 binaryen cargo containernetworking-plugins nftables shellcheck
 qemu-system-x86 systemd dbus apparmor slirp4netns tini uidmap"
+
+if [ "${1:-}" = list ]; then
+	echo "$packages"
+	exit
+fi
 
 missing=
 for package in $packages; do
