@@ -135,6 +135,9 @@ func (p pods) five(figures *table) {
 		fmt.Sprintf("%.2f", memory[1]/memory[0]), "")
 }
 
+// rest is how long the node is left alone after a hundred pods have started.
+const rest = 30 * time.Second
+
 // hundred is a hundred pods at once, and what they take while they do nothing.
 func (p pods) hundred(figures *table) {
 	p.Helper()
@@ -144,7 +147,7 @@ func (p pods) hundred(figures *table) {
 	var busy [2]float64
 	for kind := range podKinds {
 		took[kind] = p.create(kind, 1, count)
-		p.quiet()
+		time.Sleep(rest)
 		held[kind] = p.held()
 		busy[kind] = p.busy()
 		p.remove(count)
@@ -191,15 +194,6 @@ func (p pods) held() (h podHolding) {
 func ofPod(pid int) bool {
 	groups, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 	return strings.Contains(string(groups), "/kubepods/")
-}
-
-// quiet waits until the pods have done with their start: they take a tenth of
-// what a processor could give.
-func (p pods) quiet() {
-	p.Helper()
-	if !harness.Soon(2*time.Minute, func() bool { return p.share(2*time.Second) < 0.1 }) {
-		p.Fatal("the pods do not come to rest")
-	}
 }
 
 // busy is what share of a processor the pods and their shims take, over a while
