@@ -84,10 +84,15 @@ func tree(t *testing.T) *image.Tree {
 	}
 	copyTo(t, files, "bin/busybox", "/bin/busybox")
 	for _, applet := range strings.Fields(harness.Execute(t, exec.Command("/bin/busybox", "--list")).Exits(0).Stdout) {
-		if applet != "busybox" && applet != "hostname" {
+		if applet != "busybox" && applet != "hostname" && applet != "sh" {
 			files.Add(image.Link("bin/"+applet, "busybox"))
 		}
 	}
+	// The distribution's busybox drops variables whose names are no shell's.
+	if err := files.Program("/bin/bash"); err != nil {
+		t.Fatal(err)
+	}
+	files.Add(image.Link("bin/sh", "/usr/bin/bash"))
 	files.Add(image.Link("sbin/hostname", "../bin/busybox")) // after a real one
 	return files
 }
