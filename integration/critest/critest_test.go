@@ -29,7 +29,7 @@ const focus = `runtime info|basic operations on container|basic operations on Po
 // ways to make a pod. There is no list of specs to skip.
 func TestCritest(t *testing.T) {
 	mirror := registry(t)
-	node := harness.New(t, harness.DefaultVersion, harness.WithCRI(), harness.WithMirror(mirror))
+	node := harness.New(t, harness.DefaultVersion, harness.WithCRI(), harness.WithRoutedPods(), harness.WithMirror(mirror))
 	oracle := suite(t, node, "runc")
 	if len(oracle.passed) < 9*len(oracle.failed) {
 		t.Fatalf("runc itself passes %d specs and fails %d: the suite finds no node as it should be",
@@ -39,7 +39,7 @@ func TestCritest(t *testing.T) {
 		suite(t, node, harness.Handler).holds(t, oracle)
 	})
 	t.Run("shim", func(t *testing.T) {
-		node := harness.New(t, harness.DefaultVersion, harness.WithCRI(), harness.WithMirror(mirror), harness.WithSandboxer("shim"))
+		node := harness.New(t, harness.DefaultVersion, harness.WithCRI(), harness.WithRoutedPods(), harness.WithMirror(mirror), harness.WithSandboxer("shim"))
 		suite(t, node, harness.Handler).holds(t, oracle)
 	})
 }

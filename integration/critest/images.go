@@ -46,13 +46,14 @@ func images(programs string) ([]image.Image, error) {
 		return nil, err
 	}
 	all := []image.Image{
-		linux(e2e+"busybox:1.29-2", base, v1.ImageConfig{Cmd: []string{"sh"}}),
+		linux(e2e+"busybox:1.29-2", base, v1.ImageConfig{}),
 		linux(e2e+"nginx:1.14-2", base, v1.ImageConfig{Entrypoint: []string{"/usr/sbin/nginx", "80"}}, web),
 		linux(e2e+"httpd:2.4.39-4", base, v1.ImageConfig{Entrypoint: []string{"/usr/sbin/nginx", "80"}}, web),
 		linux(staging+"hostnet-nginx-"+runtime.GOARCH, base, v1.ImageConfig{Entrypoint: []string{"/usr/sbin/nginx", "12003"}}, web),
 		linux(e2e+"nonewprivs:1.3", base, v1.ImageConfig{Entrypoint: []string{"/nnp"}}, privileges),
 		linux(upstream+"pause:3.9", base, pause),
-		linux(harness.Pause, base, pause), // for when a spec has removed it
+		// For when a spec has removed it; with a layer that makes it another image.
+		linux(harness.Pause, base, pause, image.Text("node", "")),
 		linux(staging+"test-image-predefined-group", base, v1.ImageConfig{User: "1000"}),
 	}
 	for name, user := range map[string]string{
@@ -74,12 +75,15 @@ var pause = v1.ImageConfig{Entrypoint: []string{"/bin/busybox", "sleep", "inf"}}
 
 func linux(name string, base []image.File, config v1.ImageConfig, more ...image.File) image.Image {
 	config.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	if config.Entrypoint == nil {
+		config.Cmd = []string{"sh"}
+	}
 	return image.Image{Name: name, OS: "linux", Arch: runtime.GOARCH, Config: config,
 		Files: append(base[:len(base):len(base)], more...)}
 }
 
-// busybox is the machine's own with all its applets, and programs that Debian's
-// lacks.
+// busybox is the machine's own with all its applets, and two programs that
+// Debian's lacks.
 func busybox() ([]image.File, error) {
 	t := image.NewTree()
 	for _, dir := range []string{"root", "home/default-user", "var/run", "var/lib", "var/www", "mnt", "proc", "sys", "dev"} {
@@ -87,18 +91,14 @@ func busybox() ([]image.File, error) {
 	}
 	t.Add(image.Text("etc/passwd", passwd))
 	t.Add(image.Text("etc/group", group))
-	// One spec masks /bin/ls, and asks a shell that has no ls of its own.
-	for _, name := range []string{"bin/busybox", "bin/ls"} {
-		if err := t.Copy(name, "/bin/busybox"); err != nil {
-			return nil, err
-		}
+	if err := t.Copy("bin/busybox", "/bin/busybox"); err != nil {
+		return nil, err
 	}
-	for _, name := range []string{"/bin/dash", "/usr/bin/pgrep", "/usr/bin/ipcs"} {
+	for _, name := range []string{"/usr/bin/pgrep", "/usr/bin/ipcs"} {
 		if err := t.Program(name); err != nil {
 			return nil, err
 		}
 	}
-	t.Add(image.Link("bin/sh", "/usr/bin/dash"))
 	applets, err := exec.Command("/bin/busybox", "--list").Output()
 	if err != nil {
 		return nil, err
