@@ -23,7 +23,7 @@ import (
 // quick ones.
 const focus = `runtime info|basic operations on container|basic operations on PodSandbox|` +
 	`support RunAsUser|NamespaceOption|execSync|port mapping with only container port|Multiple Containers|` +
-	`MaskedPaths|runtime should support starting container with volume|Image consistency`
+	`UserNamespaces|runtime should support starting container with volume|Image consistency`
 
 // TestCritest has every spec that runc passes pass here, in both of containerd's
 // ways to make a pod. There is no list of specs to skip.

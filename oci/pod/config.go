@@ -6,6 +6,7 @@
 package pod
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -149,7 +150,8 @@ func (d *decoder) namespaces(f wire.Field) {
 	}
 }
 
-// user reads UserNamespace, whose mappings count in mode POD alone.
+// user reads UserNamespace, whose mappings count in mode POD alone. Like
+// containerd's own sandboxer it takes no other mode but NODE.
 func (d *decoder) user(message []byte) {
 	mode := ModePod
 	var uids, gids []specs.LinuxIDMapping
@@ -163,8 +165,18 @@ func (d *decoder) user(message []byte) {
 			gids = append(gids, d.mapping(f.Bytes))
 		}
 	})
-	if mode == ModePod {
-		d.UIDs, d.GIDs = uids, gids
+	var err error
+	switch {
+	case mode == ModeNode:
+		return
+	case mode != ModePod:
+		err = fmt.Errorf("a user namespace in mode %d: %d (the pod's) and %d (the node's) are supported", mode, ModePod, ModeNode)
+	case len(uids) == 0 || len(gids) == 0:
+		err = errors.New("a user namespace of the pod's own has no mapping of users or of groups")
+	}
+	d.UIDs, d.GIDs = uids, gids
+	if d.err == nil {
+		d.err = err
 	}
 }
 

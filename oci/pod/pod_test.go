@@ -76,6 +76,8 @@ func TestDecodeBad(t *testing.T) {
 		"no type":            {"", good},
 		"cut short":          {typeURL, good[:len(good)-1]},
 		"metadata cut short": {typeURL, message(str(1, "\x0a\x05x"))},
+		"users of a target":  {typeURL, message(sub(8, sub(2, sub(1, sub(5, num(1, 3))))))},
+		"no users mapped":    {typeURL, message(sub(8, sub(2, sub(1, sub(5, sub(3, num(3, 1)))))))},
 	} {
 		if _, err := Decode(c.typeURL, c.value); !errdefs.IsInvalidArgument(err) {
 			t.Errorf("%s: %v, want an invalid argument", name, err)
