@@ -13,8 +13,9 @@ import (
 
 // ShimProcess is a shim that serves.
 type ShimProcess struct {
-	Pid int
-	ID  string // its container's, or its pod's
+	Pid    int
+	ID     string // its container's, or its pod's
+	Socket string
 }
 
 // ShimProcesses is all of them in the room, in the order of their ids.
@@ -26,15 +27,28 @@ func ShimProcesses() (all []ShimProcess) {
 			continue // gone meanwhile
 		}
 		args := strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
-		id := slices.Index(args, "-id") + 1
-		if filepath.Base(args[0]) != ShimBinary || id == 0 || id == len(args) || !slices.Contains(args, "-socket") {
-			continue // "start" and "delete" have no socket yet
+		id, socket := slices.Index(args, "-id")+1, slices.Index(args, "-socket")+1
+		if filepath.Base(args[0]) != ShimBinary || min(id, socket) == 0 || max(id, socket) == len(args) {
+			continue // "start" and "delete" are given no socket
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 		if err == nil {
-			all = append(all, ShimProcess{pid, args[id]})
+			all = append(all, ShimProcess{pid, args[id], args[socket]})
 		}
 	}
 	slices.SortFunc(all, func(a, b ShimProcess) int { return strings.Compare(a.ID, b.ID) })
 	return all
+}
+
+// HasChildren says that a process has some.
+func HasChildren(pid int) bool {
+	names, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, name := range names {
+		stat, _ := os.ReadFile(name)
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		if fields := strings.Fields(rest); len(fields) > 1 && fields[1] == strconv.Itoa(pid) { // state, parent …
+			return true
+		}
+	}
+	return false
 }

@@ -6,6 +6,7 @@
 package kubernetes
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -38,6 +39,9 @@ func killed(t *testing.T, ns *cluster.Namespace) {
 		k.round()
 	}
 	k.settled()
+	if t.Failed() {
+		t.FailNow()
+	}
 	k.truthful()
 	ns.Kubectl("delete", "deployments,jobs,pods", "--all", "--wait=false").Exits(0)
 	ns.Eventually("all pods are gone", func() bool { return ns.Ask("get", "pods", "-o", "name") == "" }, func() string {
@@ -123,17 +127,19 @@ spec:
 // killShim kills one and answers whose it was.
 func (k *killer) killShim() string {
 	k.Helper()
-	var all []harness.ShimProcess
+	var shim harness.ShimProcess
+	var sandbox struct{ Labels map[string]string }
 	harness.Eventually(k.T, "a shim runs", func() bool {
-		all = harness.ShimProcesses()
-		return len(all) > 0
+		all := harness.ShimProcesses()
+		if len(all) == 0 {
+			return false
+		}
+		shim = all[k.rand.IntN(len(all))]
+		// CRI does not know a pod yet that is being made.
+		r := k.ns.Node.Ctr(k.T, "containers", "info", shim.ID)
+		return r.Status == 0 && json.Unmarshal([]byte(r.Stdout), &sandbox) == nil
 	})
-	shim := all[k.rand.IntN(len(all))]
-	var sandbox struct {
-		Status struct{ Metadata struct{ Name string } }
-	}
-	k.ns.Node.CrictlJSON(k.T, &sandbox, "inspectp", shim.ID)
-	name := sandbox.Status.Metadata.Name
+	name := sandbox.Labels["io.kubernetes.pod.name"]
 	k.lost[name] = true
 	if err := unix.Kill(shim.Pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
 		k.Fatal(err)
@@ -141,11 +147,15 @@ func (k *killer) killShim() string {
 	return name
 }
 
-// orphans removes the network namespaces that a containerd made which was killed
-// before it had written down whose they are: nobody is in them, and CNI has not
-// seen them. What else is left of a pod fails the test.
+// orphans removes what a containerd made that was killed before it had written
+// down whose it is: network namespaces that nobody is in and that CNI has not
+// seen, and shims that were never asked for a container. What else is left of a
+// pod fails the test.
 func (k *killer) orphans() {
 	k.Helper()
+	if found := k.shimOrphans(); found > len(k.away) {
+		k.Errorf("%d shims are nobody's, and containerd was killed %d times", found, len(k.away))
+	}
 	files, err := filepath.Glob("/run/netns/cni-*")
 	if err != nil {
 		k.Fatal(err)
@@ -170,10 +180,30 @@ func (k *killer) orphans() {
 	}
 }
 
+func (k *killer) shimOrphans() (found int) {
+	k.Helper()
+	for _, shim := range harness.ShimProcesses() {
+		known := k.ns.Node.Ctr(k.T, "containers", "info", shim.ID).Status == 0
+		if known || harness.HasChildren(shim.Pid) {
+			continue // to be found by who looks for what is left
+		}
+		k.Logf("containerd has forgotten the shim %s", shim.ID)
+		found++
+		_ = unix.Kill(shim.Pid, unix.SIGKILL)
+		_ = os.Remove(shim.Socket)
+	}
+	return found
+}
+
 // settled waits until all is as it was declared.
 func (k *killer) settled() {
 	k.Helper()
-	k.ns.Kubectl("rollout", "status", "deployment/web", "--timeout=55s").Exits(0)
+	// A container that was killed several times is made anew after minutes only.
+	if !harness.Soon(6*time.Minute, func() bool {
+		return k.ns.Kubectl("rollout", "status", "deployment/web", "--timeout=20s").Status == 0
+	}) {
+		k.Fatal("the Deployment is not what it was declared")
+	}
 	for i := range k.rounds {
 		k.ns.Until("jsonpath={.status.succeeded}", "3", fmt.Sprintf("job/job-%d", i+1))
 		name := fmt.Sprintf("once-%d", i+1)
