@@ -15,6 +15,7 @@ out=build/test-full.json
 : >"$out"
 hack/stack.sh containerd-2.4 containerd-2.3 containerd-2.2 containerd-2.0 containerd-1.7 runc crictl critest docker kubernetes conformance nerdctl rootless
 hack/example.sh
+go mod download # all of them, for Dockerfile.test, which is built without a network
 
 failed=0
 run() {

@@ -25,6 +25,15 @@ func furnish(dir string) error {
 			return err
 		}
 	}
+	// In a container these are mounts of the engine's, which the overlay does
+	// not have.
+	for _, name := range []string{"hosts", "hostname", "resolv.conf"} {
+		if body, err := os.ReadFile(filepath.Join("/etc", name)); err == nil {
+			if err := os.WriteFile(filepath.Join(dir, "etc/upper", name), body, 0o644); err != nil {
+				return err
+			}
+		}
+	}
 	cgroup := filepath.Join(dir, "cgroup")
 	layers := fmt.Sprintf("lowerdir=/etc,upperdir=%s/etc/upper,workdir=%s/etc/work", dir, dir)
 	for _, m := range []struct {

@@ -32,6 +32,9 @@ func TestRoomIsItsOwnMachine(t *testing.T) {
 	if err := os.Mkdir("/etc/of-the-room", 0o755); err != nil {
 		t.Error(err)
 	}
+	if hosts, err := os.ReadFile("/etc/hosts"); err != nil || !strings.Contains(string(hosts), "localhost") {
+		t.Errorf("/etc/hosts is %q, %v", hosts, err)
+	}
 	links, err := exec.Command("ip", "-o", "link").Output()
 	if err != nil || strings.Count(string(links), "\n") != 2 {
 		t.Errorf("links %s, %v; want lo and node0", links, err)
