@@ -87,7 +87,8 @@ func Run(inv *bootstrap.Invocation) error {
 	})
 	s.register(server)
 	s.registerSandbox(server)
-	defer time.AfterFunc(orphanTime, func() { s.endOrphan(bundle) }).Stop()
+	s.orphan = time.AfterFunc(orphanTime, func() { s.endOrphan(bundle) })
+	defer s.orphan.Stop()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
 	served := make(chan error, 1)
@@ -118,14 +119,20 @@ func Run(inv *bootstrap.Invocation) error {
 	return errors.Join(err, server.Close())
 }
 
-// endOrphan ends a shim that nobody will ever call: containerd was killed during
-// `start`, and its successor has removed the bundle before it held an address.
+// endOrphan ends a shim that nobody will ever call: containerd was killed before it
+// kept where the shim is, or before it told an empty one to end, and its successor has
+// removed the bundle. As long as the bundle is there it looks again.
 func (s *service) endOrphan(bundle string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err := os.Stat(bundle); os.IsNotExist(err) && s.unused() {
-		s.shutdown()
+	if !s.unused() {
+		return
 	}
+	if _, err := os.Stat(bundle); os.IsNotExist(err) {
+		s.shutdown()
+		return
+	}
+	s.orphan.Reset(orphanTime)
 }
 
 // stopAll ends all containers, so that their exits are known to containerd and

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	taskapi "github.com/containerd/containerd/api/runtime/task/v2"
 	"github.com/containerd/containerd/api/types/runc/options"
@@ -37,6 +38,8 @@ type service struct {
 	output  *log.Output
 	// shutdown is called once no container is left and containerd says so.
 	shutdown func()
+	// orphan looks whether a shim without containers is still known to containerd.
+	orphan *time.Timer
 
 	// linux has the pod's containers that are programs for Linux.
 	linux *linux.Shim
@@ -136,6 +139,9 @@ func (s *service) forget(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.containers, id)
+	if len(s.containers) == 0 {
+		s.orphan.Reset(orphanTime)
+	}
 }
 
 func (s *service) Pids(ctx context.Context, r *taskapi.PidsRequest) (*taskapi.PidsResponse, error) {

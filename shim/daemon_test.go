@@ -1,0 +1,54 @@
+// Copyright The containerd-shim-wazero authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shim
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"containerd-shim-wazero/linux"
+	"containerd-shim-wazero/shim/task"
+)
+
+// TestOrphan has a shim without containers end when its bundle goes, and not before.
+func TestOrphan(t *testing.T) {
+	bundle := filepath.Join(t.TempDir(), "bundle")
+	if err := os.Mkdir(bundle, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	s := &service{
+		shutdown:   sync.OnceFunc(func() { close(over) }),
+		containers: map[string]*task.Container{"being created": nil},
+		linux:      linux.New(linux.Config{}),
+	}
+	s.orphan = time.AfterFunc(time.Hour, func() { s.endOrphan(bundle) })
+	defer s.orphan.Stop()
+	ended := func() bool {
+		select {
+		case <-over:
+			return true
+		default:
+			return false
+		}
+	}
+	s.endOrphan(bundle)
+	if s.forget("being created"); ended() {
+		t.Fatal("it ends with a container")
+	}
+	if s.endOrphan(bundle); ended() {
+		t.Fatal("it ends with a bundle")
+	}
+	if err := os.Remove(bundle); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-over:
+	case <-time.After(time.Minute):
+		t.Fatal("it never ends")
+	}
+}
