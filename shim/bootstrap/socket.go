@@ -77,32 +77,37 @@ func listen(socket string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	// Without a leftover the first bind succeeds. With one, a lock makes sure
-	// that nobody unlinks a socket that another `start` has just bound.
-	f, err := bind(socket)
-	if !errors.Is(err, unix.EADDRINUSE) {
-		return f, err
-	}
-	lock, err := os.Open(dir)
+	lock, err := lock(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+	f, err := bind(socket)
+	if !errors.Is(err, unix.EADDRINUSE) {
+		return f, err
+	}
+	if answers(socket) {
+		return nil, nil
+	}
+	if err := os.Remove(socket); err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	return bind(socket)
+}
+
+// lock locks the folder of sockets until it is closed. A socket does not answer between
+// bind and listen: with the lock nobody takes one that `start` has just bound for a
+// dead shim's.
+func lock(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
-	for range 3 {
-		if answers(socket) {
-			return nil, nil
-		}
-		if err := os.Remove(socket); err != nil && !os.IsNotExist(err) {
-			return nil, err
-		}
-		if f, err = bind(socket); !errors.Is(err, unix.EADDRINUSE) {
-			return f, err
-		}
-	}
-	return nil, err
+	return f, nil
 }
 
 func bind(socket string) (*os.File, error) {
@@ -148,7 +153,15 @@ func removeDeadSocket(bundle string) {
 		return
 	}
 	var st unix.Stat_t
-	if unix.Lstat(socket, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK && !answers(socket) {
+	if unix.Lstat(socket, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return
+	}
+	lock, err := lock(path.Dir(socket))
+	if err != nil {
+		return
+	}
+	defer lock.Close()
+	if !answers(socket) {
 		_ = os.Remove(socket)
 	}
 }
