@@ -106,5 +106,6 @@ func kernel() string {
 	if unix.Uname(&u) != nil {
 		return "Linux"
 	}
-	return "Linux " + unix.ByteSliceToString(u.Release[:]) + " " + unix.ByteSliceToString(u.Machine[:])
+	version := strings.SplitN(unix.ByteSliceToString(u.Release[:]), ".", 3)
+	return "Linux " + strings.Join(version[:min(2, len(version))], ".") + " " + unix.ByteSliceToString(u.Machine[:])
 }
