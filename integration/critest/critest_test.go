@@ -6,13 +6,10 @@
 package critest
 
 import (
-	"encoding/json"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
 	"containerd-shim-wazero/integration/harness"
@@ -70,21 +67,21 @@ func registry(t *testing.T) (url string) {
 
 // A result is what one run of the suite says, spec by spec.
 type result struct {
-	passed []string
-	failed map[string]string // to the reason
+	passed, failed map[string]string // with what they said
 }
 
 // holds has everything pass that the oracle passed, and prints both.
 func (r result) holds(t *testing.T, oracle result) {
 	t.Logf("runc passes %d and fails %d, %s passes %d and fails %d",
 		len(oracle.passed), len(oracle.failed), harness.Handler, len(r.passed), len(r.failed))
-	for _, name := range oracle.passed {
-		if !slices.Contains(r.passed, name) {
+	for name := range oracle.passed {
+		if _, ok := r.passed[name]; !ok {
 			t.Errorf("runc passes, %s does not: %s: %s", harness.Handler, name, r.failed[name])
 		}
 	}
 	for name, reason := range oracle.failed {
-		t.Logf("runc does not pass: %s: %s; %s passes: %t", name, reason, harness.Handler, slices.Contains(r.passed, name))
+		_, ok := r.passed[name]
+		t.Logf("runc does not pass: %s: %s; %s passes: %t", name, reason, harness.Handler, ok)
 	}
 }
 
@@ -107,44 +104,9 @@ func suite(t *testing.T, node *harness.Node, handler string) result {
 	cmd := exec.Command(harness.Built(t, "stack", "critest", "bin", "critest"), args...)
 	cmd.Dir, cmd.Env = dir, []string{"PATH=" + node.Path(t), "HOME=" + dir}
 	out, err := cmd.CombinedOutput() // it fails where a spec does
-	r := read(t, report)
-	if len(r.passed) == 0 {
+	var r result
+	if r.passed, r.failed = harness.Specs(t, report); len(r.passed) == 0 {
 		t.Fatalf("critest with %s ran no spec: %v: %s", handler, err, out[max(0, len(out)-4096):])
-	}
-	return r
-}
-
-// read reads ginkgo's report.
-func read(t *testing.T, file string) result {
-	t.Helper()
-	body, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var suites []struct {
-		SpecReports []struct {
-			ContainerHierarchyTexts []string
-			LeafNodeType            string
-			LeafNodeText            string
-			State                   string
-			Failure                 struct{ Message string }
-		}
-	}
-	if err := json.Unmarshal(body, &suites); err != nil {
-		t.Fatal(err)
-	}
-	r := result{failed: map[string]string{}}
-	for _, suite := range suites {
-		for _, spec := range suite.SpecReports {
-			name := strings.Join(append(spec.ContainerHierarchyTexts, spec.LeafNodeText), " ")
-			switch {
-			case spec.LeafNodeType != "It" || spec.State == "skipped" || spec.State == "pending":
-			case spec.State == "passed":
-				r.passed = append(r.passed, name)
-			default:
-				r.failed[name] = strings.Join(strings.Fields(spec.Failure.Message), " ")
-			}
-		}
 	}
 	return r
 }

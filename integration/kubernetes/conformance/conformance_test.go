@@ -6,9 +6,7 @@
 package conformance
 
 import (
-	"encoding/json"
 	"flag"
-	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -54,7 +52,7 @@ func TestNodeConformance(t *testing.T) {
 	}
 	runc, both := suite{only: slices.Sorted(maps.Keys(failed))}.run(t, "runc")
 	for _, name := range slices.Sorted(maps.Keys(both)) {
-		t.Logf("fails by runc as well: %s: %s", name, both[name])
+		t.Logf("fails by runc as well: %s: %s", name, firstLine(both[name]))
 	}
 	if len(runc) == 0 {
 		return
@@ -62,7 +60,7 @@ func TestNodeConformance(t *testing.T) {
 	// Under load a test may fail that does not otherwise: once more.
 	_, again := suite{handler: []harness.Option{harness.WithDefaultHandler()}, only: slices.Sorted(maps.Keys(runc))}.run(t, "wazero again")
 	for _, name := range slices.Sorted(maps.Keys(again)) {
-		t.Errorf("passes by runc and not here: %s: %s", name, again[name])
+		t.Errorf("passes by runc and not here: %s: %s", name, firstLine(again[name]))
 	}
 }
 
@@ -92,7 +90,7 @@ func (s suite) run(t *testing.T, name string) (passed, failed map[string]string)
 		defer out.Close()
 		cmd.Stdout, cmd.Stderr = out, out
 		runErr := cmd.Run() // not zero if a spec fails
-		passed, failed = report(t, filepath.Join(dir, "report.json"))
+		passed, failed = harness.Specs(t, filepath.Join(dir, "report.json"))
 		if len(passed)+len(failed) == 0 {
 			said, _ := os.ReadFile(out.Name())
 			t.Fatalf("%v: %s", runErr, said[max(0, len(said)-8000):])
@@ -155,46 +153,6 @@ func lowersOOMScore() bool {
 		return false
 	}
 	return os.WriteFile(file, old, 0) == nil
-}
-
-// report reads what ginkgo wrote.
-func report(t *testing.T, path string) (passed, failed map[string]string) {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var suites []struct {
-		SpecReports []struct {
-			ContainerHierarchyTexts           []string
-			LeafNodeType, LeafNodeText, State string
-			RunTime                           time.Duration
-			Failure                           struct{ Message string }
-		}
-	}
-	if err := json.Unmarshal(text, &suites); err != nil {
-		t.Fatal(err)
-	}
-	passed, failed = map[string]string{}, map[string]string{}
-	for _, suite := range suites {
-		for _, spec := range suite.SpecReports {
-			name := strings.Join(append(spec.ContainerHierarchyTexts, spec.LeafNodeText), " ")
-			switch {
-			case spec.LeafNodeType != "It":
-				if spec.State == "failed" {
-					t.Fatalf("%s: %s", spec.LeafNodeType, spec.Failure.Message)
-				}
-			case spec.State == "passed":
-				passed[name] = ""
-			case spec.State == "skipped" && spec.Failure.Message != "":
-				fmt.Printf("skipped: %s: %s\n", name, spec.Failure.Message)
-			case spec.State == "skipped", spec.State == "pending":
-			default:
-				failed[name] = firstLine(spec.Failure.Message)
-			}
-		}
-	}
-	return passed, failed
 }
 
 func firstLine(text string) string {
