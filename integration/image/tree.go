@@ -39,6 +39,9 @@ func (t *Tree) Add(file File) {
 
 // Copy adds a file of the machine, with its mode.
 func (t *Tree) Copy(to, from string) error {
+	if t.have[to] {
+		return nil // a library of several programs
+	}
 	info, err := os.Stat(from)
 	if err != nil {
 		return err
