@@ -13,12 +13,14 @@ root=$1
 shift
 cd "$root"
 
-# Both answer for the root, whatever is mounted outside it.
+# Both answer for the root, whatever is mounted outside it. apt-cache also writes
+# to the folder for temporary files, which a root that is only read has not.
 # shellcheck disable=SC2016 # dpkg-query's own
 system=$(chroot . dpkg-query -W -f '${Priority} ${Package}\n' | sed -n 's/^\(required\|important\) //p')
 # shellcheck disable=SC2086 # a list of words
-packages=$(chroot . apt-cache depends --recurse --installed --no-suggests --no-recommends \
-	--no-conflicts --no-breaks --no-replaces --no-enhances "$@" $system | grep '^[a-z]' | sort -u)
+needed=$(apt-cache -o RootDir="$root" depends --recurse --installed --no-suggests --no-recommends \
+	--no-conflicts --no-breaks --no-replaces --no-enhances "$@" $system)
+packages=$(echo "$needed" | grep '^[a-z]' | sort -u)
 {
 	# Those that are not installed are names of several that would do.
 	# shellcheck disable=SC2086 # a list of words
