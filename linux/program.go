@@ -23,9 +23,7 @@ import (
 // bytes of regular files is read.
 func IsProgram(spec *specs.Spec, root string) bool {
 	for _, name := range oci.Programs(spec.Process) {
-		dir, rest := place(spec.Mounts, root, name)
-		magic, ok := firstBytes(dir, rest)
-		if ok {
+		if magic, ok := firstBytes(spec.Mounts, root, name); ok {
 			return magic == "\x7fELF" || strings.HasPrefix(magic, "#!")
 		}
 	}
@@ -58,10 +56,10 @@ func isBind(m specs.Mount) bool {
 	return false
 }
 
-// firstBytes reads the first four bytes of a regular file, found below dir, or
-// of dir itself. ok is false where there is no such file.
-func firstBytes(dir, name string) (magic string, ok bool) {
-	fd, err := find(dir, name)
+// firstBytes reads the first four bytes of a regular file of the container. ok is
+// false where there is no such file.
+func firstBytes(mounts []specs.Mount, root, name string) (magic string, ok bool) {
+	fd, err := find(mounts, root, name)
 	if err != nil {
 		return "", false
 	}
@@ -80,15 +78,60 @@ func firstBytes(dir, name string) (magic string, ok bool) {
 	return string(first[:n]), true
 }
 
-// find opens a path below dir, or dir itself for "", without reading it.
-func find(dir, name string) (fd int, err error) {
+// maxLinks is how many symbolic links of a path the kernel follows (MAXSYMLINKS).
+const maxLinks = 40
+
+// find opens a path of the container without reading it. It follows links name
+// by name, as one in the root may lead into a mount and back.
+func find(mounts []specs.Mount, root, name string) (fd int, err error) {
+	at, rest := "/", name
+	for links := 0; ; {
+		first, after, more := strings.Cut(rest, "/")
+		next := path.Join(at, first) // "..", too: at has no links
+		dir, below := place(mounts, root, next)
+		fd, err = open(dir, below)
+		if err != nil {
+			return -1, err
+		}
+		target, isLink := readLink(fd)
+		switch {
+		case !isLink && !more:
+			return fd, nil
+		case !isLink:
+			at, rest = next, after
+		case links == maxLinks:
+			_ = unix.Close(fd)
+			return -1, unix.ELOOP
+		default:
+			links++
+			if path.IsAbs(target) {
+				at = "/"
+			}
+			rest = target + "/" + after
+		}
+		_ = unix.Close(fd)
+	}
+}
+
+// open opens a path below dir that has no links, but for its last name, or dir
+// itself for "".
+func open(dir, name string) (fd int, err error) {
 	top, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil || name == "" {
 		return top, err
 	}
 	defer func() { _ = unix.Close(top) }()
 	return unix.Openat2(top, name, &unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+		Flags:   unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS,
 	})
+}
+
+func readLink(fd int) (target string, is bool) {
+	var buf [unix.PathMax]byte
+	n, err := unix.Readlinkat(fd, "", buf[:])
+	if err != nil {
+		return "", false
+	}
+	return string(buf[:n]), true
 }

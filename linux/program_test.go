@@ -37,10 +37,14 @@ func TestIsProgram(t *testing.T) {
 	elf := write(t, outside, "elf", "\x7fELF")
 	for link, target := range map[string]string{
 		"sbin": "/bin", "app/out": elf, "app/up": "../../../../../../../.." + elf, "bin/loop": "loop",
+		"opt": "scripts", "app/inside": "../opt/deep/../run", "app/dots": "/scripts/../bin/elf",
 	} {
 		if err := os.Symlink(target, filepath.Join(root, link)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.Symlink("/bin/elf", filepath.Join(volume, "back")); err != nil {
+		t.Fatal(err)
 	}
 	if err := unix.Mkfifo(filepath.Join(root, "app/fifo"), 0o644); err != nil {
 		t.Fatal(err)
@@ -76,7 +80,12 @@ func TestIsProgram(t *testing.T) {
 		{"/scripts/run", true},               // in a volume
 		{"/scripts/deep/module.wasm", false}, // in a mount below another
 		{"/scriptsrun", false},
-		{"/app/covered", true}, // by a mounted file
+		{"/opt/run", true}, // by a link into a volume
+		{"/opt/deep/module.wasm", false},
+		{"inside", true}, // out of one mount into another
+		{"/app/dots", true},
+		{"/scripts/back", true}, // by a link of the volume into the root
+		{"/app/covered", true},  // by a mounted file
 	} {
 		spec := &specs.Spec{Mounts: mounts, Process: &specs.Process{
 			Args: []string{test.name}, Cwd: "/app", Env: []string{"PATH=/absent:/bin:relative"},
