@@ -122,7 +122,7 @@ func (s suite) images(t *testing.T, c *cluster.Cluster, env []string) {
 
 func (s suite) command(t *testing.T, c *cluster.Cluster, dir string) *exec.Cmd {
 	built := func(name string) string { return harness.Built(t, "stack", "conformance", "bin", name) }
-	args := []string{"run", "--procs=8", "--no-color", "--timeout=" + longest.String(), "--poll-progress-after=0",
+	args := []string{"run", "--procs=16", "--no-color", "--timeout=" + longest.String(), "--poll-progress-after=0",
 		"--json-report=report.json", "--output-dir=" + dir}
 	if len(s.only) > 0 {
 		var names []string
