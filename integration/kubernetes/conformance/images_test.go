@@ -48,7 +48,12 @@ func makeImages(t *testing.T) map[string]image.Image {
 		}
 	}
 	nonewprivs := tree(t)
-	copyTo(t, nonewprivs, "usr/local/bin/nnp", built("nonewprivs"))
+	nnp, err := image.Copy("usr/local/bin/nnp", built("nonewprivs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nnp.Mode |= os.ModeSetuid
+	nonewprivs.Add(nnp)
 	names := tree(t)
 	if err := names.Program("/bin/hostname"); err != nil { // that of the C library, not busybox's
 		t.Fatal(err)
