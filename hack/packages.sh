@@ -59,7 +59,7 @@ clang lld wasi-libc libclang-rt-14-dev-wasm32
 rustc libstd-rust-dev-wasm32 wabt
 postgresql redis-server"
 [ "${1:-}" = demo ] || packages="$packages
-binaryen cargo containernetworking-plugins nftables shellcheck
+binaryen cargo containernetworking-plugins netcat-openbsd nftables shellcheck
 qemu-system-x86 systemd dbus apparmor slirp4netns tini uidmap"
 
 if [ "${1:-}" = list ]; then

@@ -76,13 +76,14 @@ critest() {
 		-c -o "$bin/critest" sigs.k8s.io/cri-tools/cmd/critest
 }
 
-# Kubernetes' end-to-end tests, with what runs several at once and two programs
-# of the tests' images.
+# Kubernetes' end-to-end tests, with what runs several at once, two programs of
+# the tests' images and a certificate of theirs.
 conformance() {
 	images=k8s.io/kubernetes/test/images
 	for package in $images/agnhost $images/nonewprivs github.com/onsi/ginkgo/v2/ginkgo; do
 		CGO_ENABLED=0 stripped "$(basename "$package")" "$package"
 	done
+	install -m 644 "$(go list -C "$module" -f '{{.Dir}}' $images/agnhost)"/porter/localhost.* "$bin"
 	echo "building $name: e2e.test" >&2
 	CGO_ENABLED=0 go test -C "$module" -vet=off -mod=readonly -buildvcs=false -trimpath -ldflags "-s -w" \
 		-c -o "$bin/e2e.test" k8s.io/kubernetes/test/e2e

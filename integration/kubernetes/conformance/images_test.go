@@ -42,7 +42,11 @@ func makeImages(t *testing.T) map[string]image.Image {
 	copyTo(t, agnhost, "agnhost", built("agnhost"))
 	agnhost.Add(image.Link("agnhost-2", "agnhost"))
 	agnhost.Add(image.Dir("uploads", 0o777))
-	for _, program := range []string{"/usr/bin/curl", "/bin/ss", "/usr/bin/ipcs"} {
+	for _, name := range []string{"localhost.crt", "localhost.key"} {
+		copyTo(t, agnhost, name, built(name))
+	}
+	agnhost.Add(image.Link("usr/bin/nc", "nc.openbsd"))
+	for _, program := range []string{"/usr/bin/curl", "/bin/ss", "/usr/bin/ipcs", "/bin/nc.openbsd"} {
 		if err := agnhost.Program(program); err != nil {
 			t.Fatal(err)
 		}
@@ -97,6 +101,7 @@ func tree(t *testing.T) *image.Tree {
 	if err := files.Program("/bin/bash"); err != nil {
 		t.Fatal(err)
 	}
+	files.Add(image.Link("bin/bash", "/usr/bin/bash"))
 	files.Add(image.Link("bin/sh", "/usr/bin/bash"))
 	files.Add(image.Link("sbin/hostname", "../bin/busybox")) // after a real one
 	return files
