@@ -56,6 +56,9 @@ func strip(text []byte) ([]byte, error) {
 			return nil, nil
 		}
 	}
+	if len(before) > 0 && len(after) > 0 && !bytes.HasSuffix(before, []byte("\n")) {
+		after = append([]byte("\n"), after...) // the one in the mark ended a line that lacked it
+	}
 	return append(bytes.Clone(before), after...), nil
 }
 

@@ -142,6 +142,20 @@ func TestOthersStay(t *testing.T) {
 	}
 }
 
+// Also behind a last line without an end, to which it must not be joined.
+func TestOthersStayBehindAnOpenLine(t *testing.T) {
+	dir := t.TempDir()
+	plant(t, dir, map[string]string{"config.toml": "version = 3\n[debug]\n  level = \"debug\""})
+	layout := Layout{Dir: dir}
+	apply(t, layout, 2, shim)
+	plant(t, dir, map[string]string{"config.toml": snapshot(t, dir)["config.toml"] + "[grpc]\n"})
+	apply(t, layout, 2, "/elsewhere/shim")
+	remove(t, layout)
+	if got := snapshot(t, dir)["config.toml"]; got != "version = 3\n[debug]\n  level = \"debug\"\n[grpc]\n" {
+		t.Errorf("left: %q", got)
+	}
+}
+
 // A containerd that learned to merge: the handler moves, and is there once.
 func TestMoves(t *testing.T) {
 	dir := t.TempDir()
