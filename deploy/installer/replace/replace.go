@@ -15,15 +15,17 @@ import (
 )
 
 // File gives a file other contents. One that is there keeps its mode and owner;
-// another gets the mode.
+// another gets the mode, also one that takes the place of a link, whose own mode
+// lets everybody write.
 func File(path string, text []byte, mode os.FileMode) error {
 	uid, gid := os.Geteuid(), os.Getegid()
-	if info, err := os.Lstat(path); err == nil {
+	switch info, err := os.Lstat(path); {
+	case err == nil && info.Mode().IsRegular():
 		mode = info.Mode().Perm()
 		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 			uid, gid = int(stat.Uid), int(stat.Gid)
 		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
 	// The name is always the same, so that nothing piles up after crashes, and
