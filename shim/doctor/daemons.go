@@ -13,7 +13,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"containerd-shim-wazero/shim/version"
 )
@@ -26,8 +29,14 @@ const binary = "containerd-shim-wazero-v1"
 func containerd(ctx context.Context) []Finding {
 	var all []Finding
 	for _, d := range running("containerd") {
-		subject := "containerd"
-		all = append(all, containerdVersion(ctx, subject, d.program))
+		const subject = "containerd"
+		program, err := open(filepath.Join("/proc", strconv.Itoa(d.pid)))
+		if err != nil {
+			all = append(all, Finding{Note, subject, fmt.Sprintf("process %d is not looked at: %v", d.pid, err), ""})
+			continue
+		}
+		all = append(all, containerdVersion(ctx, subject, program))
+		program.Close()
 		if shim := lookPath(d.env["PATH"], binary); shim == "" {
 			all = append(all, Finding{Missing, subject, fmt.Sprintf("process %d does not find %s on its PATH (%s)", d.pid, binary, d.env["PATH"]),
 				"install the shim into one of these folders, for example /usr/local/bin"})
@@ -41,10 +50,45 @@ func containerd(ctx context.Context) []Finding {
 	return all
 }
 
-func containerdVersion(ctx context.Context, subject, program string) Finding {
+// open opens the program of a process, which is then run as this user. As anybody can
+// give a process any name, it must be root's or this user's, outside of containers,
+// and its file one that nobody else writes.
+func open(process string) (*os.File, error) {
+	status, err := os.ReadFile(filepath.Join(process, "status"))
+	if err != nil {
+		return nil, err
+	}
+	_, ids, _ := strings.Cut(string(status), "\nUid:")
+	var uid int // the real one
+	if _, err := fmt.Sscan(ids, &uid); err != nil || uid != 0 && uid != os.Geteuid() {
+		return nil, fmt.Errorf("it is another user's")
+	}
+	theirs, err := os.Readlink(filepath.Join(process, "ns/mnt"))
+	if err != nil {
+		return nil, err
+	}
+	if ours, err := os.Readlink("/proc/self/ns/mnt"); err != nil || theirs != ours {
+		return nil, fmt.Errorf("it is in a mount namespace of its own, as a container's is")
+	}
+	// By the link it is found also when its file has been replaced.
+	f, err := os.Open(filepath.Join(process, "exe"))
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Uid != 0 && int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0 {
+		f.Close()
+		return nil, fmt.Errorf("others may write to its program")
+	}
+	return f, nil
+}
+
+func containerdVersion(ctx context.Context, subject string, program *os.File) Finding {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, program, "--version").Output()
+	cmd := exec.CommandContext(ctx, "/proc/self/fd/3", "--version")
+	cmd.ExtraFiles = []*os.File{program} // descriptor 3
+	out, err := cmd.Output()
 	if err != nil {
 		return Finding{Note, subject, fmt.Sprintf("its version cannot be had: %v", err), ""}
 	}
@@ -137,9 +181,8 @@ func kubernetes(context.Context) []Finding {
 
 // daemon is a running process.
 type daemon struct {
-	pid     int
-	program string
-	env     map[string]string
+	pid int
+	env map[string]string
 }
 
 // running lists the processes of that name.
@@ -167,8 +210,6 @@ func running(name string) []daemon {
 				d.env[k] = v
 			}
 		}
-		// Through the link the program is found also in another mount namespace.
-		d.program = filepath.Join(dir, "exe")
 		all = append(all, d)
 	}
 	return all

@@ -6,8 +6,12 @@ package doctor
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -66,6 +70,65 @@ func TestLookPath(t *testing.T) {
 	}
 	if got := lookPath(dir+"/a", "prog"); got != "" {
 		t.Errorf("%q", got)
+	}
+}
+
+// A process that only has the name is not run, as root least of all.
+func TestOpen(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("starts processes of other users")
+	}
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(sleep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		mode os.FileMode
+		attr syscall.SysProcAttr
+		says string // "" for one that is run
+	}{
+		{"root's", 0o755, syscall.SysProcAttr{}, ""},
+		{"a user's", 0o755, syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}, "another user's"},
+		{"a container's", 0o755, syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}, "mount namespace"},
+		{"one that others write", 0o777, syscall.SysProcAttr{}, "others may write"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "containerd")
+			if err := os.WriteFile(path, text, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for name, mode := range map[string]os.FileMode{path: c.mode, filepath.Dir(dir): 0o755} {
+				if err := os.Chmod(name, mode); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cmd := exec.Command(path, "60")
+			cmd.SysProcAttr = &c.attr
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _, _ = cmd.Process.Kill(), cmd.Wait() }()
+			pid := strconv.Itoa(cmd.Process.Pid)
+			f, err := open(filepath.Join("/proc", pid))
+			if err == nil {
+				f.Close()
+			}
+			if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v", err)
+			}
+			refused := slices.ContainsFunc(containerd(t.Context()), func(f Finding) bool {
+				return f.Level == Note && strings.HasPrefix(f.Text, "process "+pid+" is not looked at")
+			})
+			if refused != (c.says != "") {
+				t.Errorf("refused: %v", refused)
+			}
+		})
 	}
 }
 
