@@ -69,8 +69,8 @@ func start(ctx context.Context, c Config, id string) (_ *runc, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a socket for %s: %w", shimProgram, err)
 	}
-	defer listener.Close()
 	process, err := launch(c, id, listener)
+	listener.Close() // so that the connection ends with the process
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("start %s: %w", shimProgram, err)
@@ -157,7 +157,8 @@ func (r *runc) probe(ctx context.Context) error {
 			break
 		}
 	}
-	if s := status.Code(err); s == codes.Unimplemented || s == codes.DeadlineExceeded || errors.Is(err, ttrpc.ErrClosed) {
+	// An answer of whatever other kind is one; what has no status did not come from there.
+	if st, answered := status.FromError(err); !answered || st.Code() == codes.Unimplemented || st.Code() == codes.DeadlineExceeded {
 		return err
 	}
 	return nil
@@ -181,8 +182,11 @@ func (r *runc) shutdown(ctx context.Context) {
 	}
 }
 
+// kill ends the process, by its pidfd: it may have ended, and its pid be another's.
 func (r *runc) kill() {
-	_ = unix.Kill(r.process.Pid, unix.SIGKILL)
+	if raw, err := r.process.Pidfd.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) })
+	}
 	<-r.ended
 	r.client.Close()
 }
