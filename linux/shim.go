@@ -17,6 +17,8 @@ import (
 	clog "github.com/containerd/log"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -45,16 +47,24 @@ type Shim struct {
 	changing sync.Mutex
 
 	mu         sync.Mutex
-	runc       *runc           // nil while none runs; guarded by mu
-	containers map[string]bool // by id, those created; guarded by mu
-	creating   int             // guarded by mu
+	runc       *runc             // nil while none runs; guarded by mu
+	containers map[string]string // the bundles by id, of those created; guarded by mu
+	creating   int               // guarded by mu
 }
 
 // New returns a Shim without containers; nothing is started yet.
-func New(c Config) *Shim { return &Shim{config: c, containers: map[string]bool{}} }
+func New(c Config) *Shim { return &Shim{config: c, containers: map[string]string{}} }
 
 // Has reports whether the container is one of the shim's.
 func (s *Shim) Has(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, has := s.containers[id]
+	return has
+}
+
+// Bundle is that of one of the shim's containers.
+func (s *Shim) Bundle(id string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.containers[id]
@@ -87,7 +97,7 @@ func (s *Shim) Create(ctx context.Context, req *taskapi.CreateTaskRequest, spec 
 	s.mu.Lock()
 	s.creating--
 	if err == nil {
-		s.containers[req.ID] = true
+		s.containers[req.ID] = req.Bundle
 	}
 	s.mu.Unlock()
 	if err != nil {
@@ -110,21 +120,27 @@ func (s *Shim) create(ctx context.Context, req *taskapi.CreateTaskRequest, spec 
 	return resp, r.call(ctx, "Create", req, resp)
 }
 
-// Delete removes a container or one of its execs.
+// Delete removes a container or one of its execs. It forgets also a container that
+// runc's shim no longer has: the caller of an earlier Delete did not wait for its end.
 func (s *Shim) Delete(ctx context.Context, req *taskapi.DeleteRequest) (*taskapi.DeleteResponse, error) {
 	resp := new(taskapi.DeleteResponse)
-	if err := s.Call(ctx, "Delete", req, resp); err != nil {
-		return nil, err
-	}
-	if req.ExecID == "" {
+	err := s.Call(ctx, "Delete", req, resp)
+	if req.ExecID == "" && (err == nil || status.Code(err) == codes.NotFound) {
 		s.mu.Lock()
 		delete(s.containers, req.ID)
 		s.mu.Unlock()
 		// Nobody waits for this, and the next container may come first.
 		go s.endIfEmpty(context.WithoutCancel(ctx))
 	}
+	if err != nil {
+		return nil, err
+	}
 	return resp, nil
 }
+
+// End waits until the shim for runc, if it has no containers, has sent their last
+// events and ended. It would die with this process.
+func (s *Shim) End(ctx context.Context) { s.endIfEmpty(ctx) }
 
 // Stop kills every container. The shim for runc ends with this process; what is left
 // is for containerd's `delete`.

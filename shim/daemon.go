@@ -116,6 +116,7 @@ func Run(inv *bootstrap.Invocation) error {
 		defer cancel()
 		_ = clients.Gone(ctx)
 	}
+	s.linux.End(ctx)
 	return errors.Join(err, server.Close())
 }
 

@@ -36,31 +36,20 @@ func (s *service) createLinux(ctx context.Context, r *taskapi.CreateTaskRequest,
 
 // deleteLinux removes a container that runc runs, or an exec in it.
 func (s *service) deleteLinux(ctx context.Context, r *taskapi.DeleteRequest) (*taskapi.DeleteResponse, error) {
-	bundle, err := s.linuxBundle(ctx, r)
-	if err != nil {
-		return nil, err
-	}
+	bundle := s.linux.Bundle(r.ID)
 	resp, err := s.linux.Delete(ctx, r)
-	if err != nil || r.ExecID != "" {
+	if r.ExecID != "" || bundle == "" || s.linux.Has(r.ID) {
 		return resp, err
 	}
 	s.output.Remove(bundle)
 	logFailure(rootfs.Unmount(bundle))
-	logFailure(record.Save(bundle, record.Record{
-		Pid: int(resp.Pid), Linux: true, Exited: true, Status: resp.ExitStatus, Time: resp.ExitedAt.AsTime(), Removed: true,
-	}))
-	return resp, nil
-}
-
-// linuxBundle asks for the bundle of a container that is to be deleted, "" for
-// an exec.
-func (s *service) linuxBundle(ctx context.Context, r *taskapi.DeleteRequest) (string, error) {
-	if r.ExecID != "" {
-		return "", nil
+	if err == nil {
+		logFailure(record.Save(bundle, record.Record{
+			Pid: int(resp.Pid), Linux: true, Exited: true, Status: resp.ExitStatus, Time: resp.ExitedAt.AsTime(), Removed: true,
+		}))
 	}
-	var state taskapi.StateResponse
-	err := s.linux.Call(ctx, "State", &taskapi.StateRequest{ID: r.ID}, &state)
-	return state.Bundle, err
+	s.lookForOrphan()
+	return resp, err
 }
 
 // endWithRunc ends the shim when the one for runc has died under it: containerd

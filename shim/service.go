@@ -137,9 +137,16 @@ func (s *service) Delete(ctx context.Context, r *taskapi.DeleteRequest) (*taskap
 
 func (s *service) forget(id string) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(s.containers, id)
-	if len(s.containers) == 0 {
+	s.mu.Unlock()
+	s.lookForOrphan()
+}
+
+// lookForOrphan has a shim without containers look whether it is still known.
+func (s *service) lookForOrphan() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unused() {
 		s.orphan.Reset(orphanTime)
 	}
 }
