@@ -108,10 +108,10 @@ func awaitReady(ctx context.Context, r *os.File, byteNeeded bool) error {
 }
 
 // wait gives the program, whose input has ended, time to end by itself, then
-// asks it to, then kills it.
-func (l *logger) wait() {
-	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
-		t := time.AfterFunc(drainTimeout, func() {
+// asks it to, then, after as much time again, kills it.
+func (l *logger) wait(patience time.Duration) {
+	for i, sig := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
+		t := time.AfterFunc(time.Duration(i+1)*patience, func() {
 			log.L.Warnf("the log program %s does not end: %s", l.cmd.Path, unix.SignalName(sig))
 			_ = unix.Kill(-l.cmd.Process.Pid, sig)
 		})

@@ -164,7 +164,7 @@ func (s *IO) drain() {
 	}
 	<-copied
 	if s.logger != nil {
-		s.logger.wait()
+		s.logger.wait(drainTimeout)
 	}
 }
 

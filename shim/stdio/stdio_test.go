@@ -346,6 +346,29 @@ func TestLogProgramTerminal(t *testing.T) {
 	}
 }
 
+// One that does not end with its input is asked before it is killed.
+func TestLogProgramIsAsked(t *testing.T) {
+	path, out := script(t, `
+trap 'kill $!; sleep 0.2; echo asked >$OUT; exit' TERM
+exec 5>&-
+sleep 100 & wait
+`)
+	target, err := parseTarget("binary://" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := startLogger(t.Context(), target, "c1", "ns")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.stdout.Close()
+	l.stderr.Close()
+	l.wait(2 * time.Second)
+	if got, err := os.ReadFile(out); err != nil || string(got) != "asked\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestLogProgramFails(t *testing.T) {
 	path, _ := script(t, "exit 1")
 	if _, err := Open(t.Context(), Request{Stdout: "binary-v2://" + path}); err == nil || !strings.Contains(err.Error(), "ready") {
