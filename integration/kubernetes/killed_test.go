@@ -6,6 +6,7 @@
 package kubernetes
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -195,6 +196,15 @@ func (k *killer) shimOrphans() (found int) {
 	return found
 }
 
+// dropped says that a pod's container was never started, since who asked for that
+// was killed: containerd, with any runtime, then gives it up.
+func (k *killer) dropped(pod string) bool {
+	k.Helper()
+	const ended = "jsonpath={.status.containerStatuses[0].state.terminated"
+	return k.ns.Ask("get", "pod", pod, "-o", ended+".reason}") == "StartError" &&
+		strings.HasSuffix(k.ns.Ask("get", "pod", pod, "-o", ended+".message}"), context.Canceled.Error())
+}
+
 // settled waits until all is as it was declared.
 func (k *killer) settled() {
 	k.Helper()
@@ -209,7 +219,7 @@ func (k *killer) settled() {
 		name := fmt.Sprintf("once-%d", i+1)
 		k.ns.Eventually(name+" has ended", func() bool {
 			is := k.ns.Ask("get", "pod", name, "-o", phase)
-			return is == "Succeeded" || is == "Failed" && k.lost[name]
+			return is == "Succeeded" || is == "Failed" && (k.lost[name] || k.dropped(name))
 		}, func() string { return k.ns.Kubectl("describe", "pod", name).Stdout })
 	}
 	last := fmt.Sprintf("stays-%d", k.rounds)
