@@ -6,10 +6,7 @@ package doctor
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -109,60 +106,6 @@ func containerdSupported(subject, text string) Finding {
 	return Finding{Missing, subject, text, "use containerd 1.7 or later"}
 }
 
-// docker asks the Docker Engine, where there is one.
-func docker(ctx context.Context) []Finding {
-	var v struct{ Version string }
-	if err := askDocker(ctx, "/version", &v); err != nil {
-		if os.IsNotExist(err) || strings.Contains(err.Error(), "no such file") {
-			return nil // no Docker on this machine
-		}
-		return []Finding{{Note, "Docker", fmt.Sprintf("does not answer: %v", err), "needed for Docker alone: start it (systemctl start docker)"}}
-	}
-	var info struct {
-		DriverStatus [][2]string
-	}
-	if err := askDocker(ctx, "/info", &info); err != nil {
-		return []Finding{{Note, "Docker", fmt.Sprintf("does not answer: %v", err), ""}}
-	}
-	return dockerStore(v.Version, info.DriverStatus)
-}
-
-// dockerStore tells whether Docker keeps images in containerd.
-func dockerStore(engine string, driver [][2]string) []Finding {
-	for _, s := range driver {
-		if s[0] == "driver-type" && strings.HasPrefix(s[1], "io.containerd.snapshotter") {
-			return []Finding{fine("Docker", "Engine %s; run with --runtime=%s", engine, version.Name)}
-		}
-	}
-	return []Finding{{Note, "Docker", fmt.Sprintf("Engine %s keeps images in its own store, which takes none for wasi/wasm", engine),
-		`set "features": {"containerd-snapshotter": true} in /etc/docker/daemon.json and restart Docker`}}
-}
-
-func askDocker(ctx context.Context, path string, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	client := http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", "/var/run/docker.sock")
-		},
-	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://docker"+path, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s", path, resp.Status)
-	}
-	return json.NewDecoder(resp.Body).Decode(answer)
-}
-
 // kubernetes tells whether a handler of containerd's CRI plugin is the shim.
 func kubernetes(context.Context) []Finding {
 	const file = "/etc/containerd/config.toml"
@@ -181,8 +124,9 @@ func kubernetes(context.Context) []Finding {
 
 // daemon is a running process.
 type daemon struct {
-	pid int
-	env map[string]string
+	pid  int
+	args []string
+	env  map[string]string
 }
 
 // running lists the processes of that name.
@@ -205,6 +149,11 @@ func running(name string) []daemon {
 		if err != nil {
 			continue
 		}
+		args, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if err != nil {
+			continue
+		}
+		d.args = strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00")
 		for kv := range strings.SplitSeq(string(env), "\x00") {
 			if k, v, ok := strings.Cut(kv, "="); ok {
 				d.env[k] = v
@@ -219,9 +168,14 @@ func running(name string) []daemon {
 func lookPath(list, name string) string {
 	for _, dir := range filepath.SplitList(list) {
 		file := filepath.Join(dir, name)
-		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+		if executable(file) {
 			return file
 		}
 	}
 	return ""
+}
+
+func executable(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }

@@ -47,15 +47,6 @@ func TestContainerdSupported(t *testing.T) {
 	}
 }
 
-func TestDockerStore(t *testing.T) {
-	if got := dockerStore("29.1", [][2]string{{"driver-type", "io.containerd.snapshotter.v1"}}); got[0].Level != Fine {
-		t.Errorf("%+v", got)
-	}
-	if got := dockerStore("28.0", [][2]string{{"Backing Filesystem", "extfs"}}); got[0].Level != Note || got[0].Remedy == "" {
-		t.Errorf("%+v", got)
-	}
-}
-
 func TestLookPath(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "b", "prog")
