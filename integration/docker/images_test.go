@@ -18,28 +18,66 @@ import (
 // attestations, runs it, and again after it was saved and loaded.
 func TestBuild(t *testing.T) {
 	e := engine.Shared(t)
-	module, err := os.ReadFile(harness.Built(t, "guests", "hello-c.wasm"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string]string{
-		"hello.wasm": string(module),
-		"Dockerfile": "FROM scratch\nCOPY hello.wasm /\nENTRYPOINT [\"/hello.wasm\"]\n",
-	}
+	files := helloFiles(t)
 	for name, platform := range map[string]string{
-		"wasi": "wasi/wasm", "wasip1": "wasip1/wasm", "linux": "linux/" + harness.Architecture(),
+		"wasi": "wasi/wasm", "wasip1": "wasip1/wasm", "linux": hostPlatform(),
 	} {
 		for kind, args := range attestations {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				name := "built-" + name + "-" + kind
 				e.Build(t, files, append([]string{"--platform", platform, "-t", name}, args...)...).Exits(0)
 				hasAttestation(t, e, name, kind == "attested")
-				run := []string{"run", "--rm", "--runtime", engine.Runtime, "--platform", platform, name}
-				e.Docker(t, run...).Is(0, "hello from C\n")
+				says(t, e, name, platform)
 				again(t, e, name)
-				e.Docker(t, run...).Is(0, "hello from C\n")
+				says(t, e, name, platform)
 			})
 		}
+	}
+}
+
+// helloFiles are a Dockerfile FROM scratch and its module.
+func helloFiles(t *testing.T) map[string]string {
+	t.Helper()
+	module, err := os.ReadFile(harness.Built(t, "guests", "hello-c.wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{
+		"hello.wasm": string(module),
+		"Dockerfile": "FROM scratch\nCOPY hello.wasm /\nENTRYPOINT [\"/hello.wasm\"]\n",
+	}
+}
+
+// says runs an image of helloFiles for each platform; the host's own needs not
+// be named.
+func says(t *testing.T, e *engine.Engine, name string, platforms ...string) {
+	t.Helper()
+	run := func(options ...string) {
+		t.Helper()
+		e.Docker(t, append(append([]string{"run", "--rm", "--runtime", engine.Runtime}, options...), name)...).Is(0, "hello from C\n")
+	}
+	for _, platform := range platforms {
+		run("--platform", platform)
+		if platform == hostPlatform() {
+			run()
+		}
+	}
+}
+
+func hostPlatform() string { return "linux/" + harness.Architecture() }
+
+// TestOneImage builds the image that docs/kubernetes.md advises for Docker and
+// every Kubernetes: the module for wasi/wasm and for the nodes' platforms.
+func TestOneImage(t *testing.T) {
+	e := engine.Shared(t)
+	for kind, args := range attestations {
+		t.Run(kind, func(t *testing.T) {
+			name := "one-" + kind
+			e.Build(t, helloFiles(t), append([]string{"--platform", "wasi/wasm,linux/amd64,linux/arm64", "-t", name}, args...)...).Exits(0)
+			says(t, e, name, "wasi/wasm", hostPlatform())
+			again(t, e, name)
+			says(t, e, name, "wasi/wasm", hostPlatform())
+		})
 	}
 }
 
@@ -75,7 +113,7 @@ func TestIndex(t *testing.T) {
 		run := func(args ...string) *harness.Result {
 			return e.Docker(t, append([]string{"run", "--rm"}, args...)...)
 		}
-		run("--platform", "linux/"+harness.Architecture(), name, "echo", "on Linux").Is(0, "on Linux\n")
+		run("--platform", hostPlatform(), name, "echo", "on Linux").Is(0, "on Linux\n")
 		run("--runtime", engine.Runtime, "--platform", "wasi/wasm", name, "echo", "on WASI").Is(0, "on WASI\n")
 		run(name, "echo", "on the host's").Is(0, "on the host's\n")
 		run("--runtime", engine.Runtime, name).Exits(126).Complains("Linux program")
@@ -91,7 +129,7 @@ func TestIndex(t *testing.T) {
 	for kind, args := range attestations {
 		t.Run("built "+kind, func(t *testing.T) {
 			name := "index-" + kind
-			e.Build(t, files, append([]string{"--platform", "linux/" + harness.Architecture() + ",wasi/wasm", "-t", name}, args...)...).Exits(0)
+			e.Build(t, files, append([]string{"--platform", hostPlatform() + ",wasi/wasm", "-t", name}, args...)...).Exits(0)
 			chosen(t, name)
 			again(t, e, name)
 			chosen(t, name)
