@@ -6,6 +6,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,7 +21,10 @@ import (
 
 // table is what was measured, one row a figure. Durations are printed and not
 // kept: they are of one machine at one hour, their ratios are what is written.
-type table struct{ rows [][4]string }
+type table struct {
+	rows [][4]string
+	with string // the software beside containerd, with its version
+}
 
 // add adds a figure that is no duration; runc, ratio and goal may be empty.
 func (f *table) add(figure, ours, runc, ratio, goal string) {
@@ -58,51 +62,66 @@ func (f *table) String() string {
 	return b.String()
 }
 
-// The table lies between these lines of docs/benchmarks.md.
-const (
-	begins = "<!-- make bench writes from here -->\n"
-	ends   = "<!-- to here -->\n"
-)
+// block is where the table of a section lies in docs/benchmarks.md: between two
+// lines that mark it.
+type block struct{ path, begins, ends string }
 
-// write puts the table and the conditions it was measured under into
-// docs/benchmarks.md and leaves the rest of the file as it is.
-func (f *table) write(t *testing.T) {
+// newBlock fails where there is no such block, before anything is measured for it.
+func newBlock(t *testing.T, section string) block {
+	t.Helper()
 	root, err := harness.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(root, "docs", "benchmarks.md")
-	old, err := os.ReadFile(path)
+	b := block{filepath.Join(root, "docs", "benchmarks.md"), "<!-- make bench writes " + section + " from here -->\n", "<!-- to here -->\n"}
+	b.around(t)
+	return b
+}
+
+// around is the file's text before and after the block.
+func (b block) around(t *testing.T) (before, after string) {
+	t.Helper()
+	text, err := os.ReadFile(b.path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, found := strings.Cut(string(old), begins)
-	_, after, closed := strings.Cut(rest, ends)
+	before, rest, found := strings.Cut(string(text), b.begins)
+	_, after, closed := strings.Cut(rest, b.ends)
 	if !found || !closed {
-		t.Fatalf("%s has no lines %q and %q", path, begins, ends)
+		t.Fatalf("%s has no lines %q and %q", b.path, b.begins, b.ends)
 	}
-	text := before + begins + "\n" + conditions() + "\n" + f.String() + "\n" + ends + after
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+	return before, after
+}
+
+// write replaces the block and leaves the rest of the file as it is.
+func (b block) write(t *testing.T, text string) {
+	t.Helper()
+	before, after := b.around(t)
+	if err := os.WriteFile(b.path, []byte(before+b.begins+"\n"+text+"\n"+b.ends+after), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func conditions() string {
+// conditions are those the figures were measured under.
+func conditions(with string) string {
 	groups := "cgroup v1"
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
 		groups = "cgroup v2"
 	}
+	if with != "" {
+		with = ", " + with
+	}
 	load, _ := os.ReadFile("/proc/loadavg")
-	return fmt.Sprintf("Measured %s on %s/%s, %d processors, %s, %s, containerd %s, overlayfs; load average at the end %s.\n",
+	return fmt.Sprintf("Measured %s on %s/%s, %d processors, %s, %s, containerd %s%s, overlayfs; %d rounds; load average at the end %s.\n",
 		time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(),
-		groups, runtime.Version(), harness.DefaultVersion,
+		groups, runtime.Version(), harness.DefaultVersion, with, *rounds,
 		strings.Join(strings.Fields(string(load))[:1], ""))
 }
 
-// median is the middle of the durations.
-func median(times []time.Duration) time.Duration {
-	slices.Sort(times)
-	return times[len(times)/2]
+// median is the middle of what was measured.
+func median[T cmp.Ordered](values []T) T {
+	slices.Sort(values)
+	return values[len(values)/2]
 }
 
 func ms(d time.Duration) string {
