@@ -199,6 +199,48 @@ func mixedLimits(t *testing.T, node *harness.Node) {
 	}
 }
 
+// mixedPause freezes a Linux container; the Wasm container beside it goes on.
+func mixedPause(t *testing.T, node *harness.Node) {
+	p := newPod(t, node).run()
+	wasm := p.start("app", "sleep", "600000")
+	id := p.startConfig(p.linux("side", "sh", "-c", "while :; do echo tick; sleep 0.1; done"))
+	p.expectLog(id, "tick")
+	node.Ctr(t, "task", "pause", id).Exits(0)
+	if !frozen(t, p.inspectContainer(id).Info.Pid) {
+		t.Error("the paused container is not frozen")
+	}
+	if frozen(t, p.inspectContainer(wasm).Info.Pid) {
+		t.Error("the container beside it is frozen too")
+	}
+	node.Crictl(t, "exec", "--sync", wasm, "/box.wasm", "echo", "beside").Exits(0).Prints("beside\n")
+	node.Crictl(t, "exec", "--sync", id, "true").Exits(1).Complains("paused")
+	node.Ctr(t, "task", "resume", id).Exits(0)
+	ticks := func() int { return strings.Count(node.Crictl(t, "logs", id).Exits(0).Stdout, "tick\n") }
+	before := ticks()
+	harness.Eventually(t, "the container goes on", func() bool { return ticks() > before })
+	// A paused one can be stopped.
+	node.Ctr(t, "task", "pause", id).Exits(0)
+	node.Crictl(t, "stop", "--timeout", "0", id).Exits(0)
+	if c := p.waitState(id, "CONTAINER_EXITED"); c.Status.ExitCode != 137 {
+		t.Errorf("exit code %d, want 137", c.Status.ExitCode)
+	}
+}
+
+// frozen says whether a process's cgroup is.
+func frozen(t testing.TB, pid int) bool {
+	t.Helper()
+	dir, unified := cgroup(t, pid, "freezer")
+	file, word := "freezer.state", "FROZEN"
+	if unified {
+		file, word = "cgroup.events", "frozen 1"
+	}
+	b, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(b), word)
+}
+
 // mixedProcesses: in a shared pid namespace both kinds see each other's processes.
 func mixedProcesses(t *testing.T, node *harness.Node) {
 	p := newPod(t, node).namespaces(object{"pid": modePod}).run()

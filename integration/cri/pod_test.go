@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -191,6 +192,26 @@ func status(t testing.TB, pid int, key string) string {
 	}
 	t.Fatalf("no %s in the status of %d", key, pid)
 	return ""
+}
+
+// cgroup is the folder of a process's cgroup: of v1 in the hierarchy of that
+// controller, or the one of all.
+func cgroup(t testing.TB, pid int, controller string) (dir string, unified bool) {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if slices.Contains(strings.Split(fields[1], ","), controller) {
+			return filepath.Join("/sys/fs/cgroup", controller, fields[2]), false
+		}
+		if fields[0] == "0" {
+			dir = filepath.Join("/sys/fs/cgroup", fields[2])
+		}
+	}
+	return dir, true
 }
 
 func parent(t testing.TB, pid int) int {

@@ -29,15 +29,21 @@ type Stats struct {
 // Stats asks for the container's figures.
 func (t *Task) Stats() Stats {
 	t.t.Helper()
-	metrics, err := typeurl.UnmarshalAny(t.Metrics().Data)
+	return ReadStats(t.t, t.what, t.Metrics().Data)
+}
+
+// ReadStats reads figures as the task and the sandbox API have them.
+func ReadStats(t testing.TB, what string, data typeurl.Any) Stats {
+	t.Helper()
+	metrics, err := typeurl.UnmarshalAny(data)
 	if err != nil {
-		t.t.Fatalf("stats of %s: %v", t.what, err)
+		t.Fatalf("stats of %s: %v", what, err)
 	}
 	switch m := metrics.(type) {
 	case *v1.Metrics:
 		// dockerd takes these to be there.
 		if m.GetCPU().GetUsage() == nil || m.GetCPU().GetThrottling() == nil {
-			t.t.Errorf("stats of %s: CPU is %v, want usage and throttling", t.what, m.GetCPU())
+			t.Errorf("stats of %s: CPU is %v, want usage and throttling", what, m.GetCPU())
 		}
 		return Stats{
 			Version: 1, CPU: time.Duration(m.GetCPU().GetUsage().GetTotal()),
@@ -51,7 +57,7 @@ func (t *Task) Stats() Stats {
 			Pids: m.GetPids().GetCurrent(), IO: len(m.GetIo().GetUsage()),
 		}
 	}
-	t.t.Fatalf("stats of %s are a %T", t.what, metrics)
+	t.Fatalf("stats of %s are a %T", what, metrics)
 	return Stats{}
 }
 
