@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"containerd-shim-wazero/integration/harness"
@@ -67,13 +69,15 @@ func registry(t *testing.T) (url string) {
 
 // A result is what one run of the suite says, spec by spec.
 type result struct {
-	passed, failed map[string]string // with what they said
+	passed, failed, skipped map[string]string // with what they said
 }
 
-// holds has everything pass that the oracle passed, and prints both.
+// holds has everything pass that the oracle passed, and prints both, by name.
 func (r result) holds(t *testing.T, oracle result) {
 	t.Logf("runc passes %d and fails %d, %s passes %d and fails %d",
 		len(oracle.passed), len(oracle.failed), harness.Handler, len(r.passed), len(r.failed))
+	t.Logf("both pass:\n\t%s", strings.Join(common(r.passed, oracle.passed), "\n\t"))
+	t.Logf("both skip:\n\t%s", strings.Join(common(r.skipped, oracle.skipped), "\n\t"))
 	for name := range oracle.passed {
 		if _, ok := r.passed[name]; !ok {
 			t.Errorf("runc passes, %s does not: %s: %s", harness.Handler, name, r.failed[name])
@@ -83,6 +87,21 @@ func (r result) holds(t *testing.T, oracle result) {
 		_, ok := r.passed[name]
 		t.Logf("runc does not pass: %s: %s; %s passes: %t", name, reason, harness.Handler, ok)
 	}
+}
+
+// common are the names in both, sorted, with what the first has of them.
+func common(a, b map[string]string) (names []string) {
+	for name, said := range a {
+		if _, both := b[name]; !both {
+			continue
+		}
+		if said != "" {
+			name += ": " + said
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // suite runs critest with a runtime handler.
@@ -105,7 +124,7 @@ func suite(t *testing.T, node *harness.Node, handler string) result {
 	cmd.Dir, cmd.Env = dir, []string{"PATH=" + node.Path(t), "HOME=" + dir}
 	out, err := cmd.CombinedOutput() // it fails where a spec does
 	var r result
-	if r.passed, r.failed = harness.Specs(t, report); len(r.passed) == 0 {
+	if r.passed, r.failed, r.skipped = harness.Specs(t, report); len(r.passed) == 0 {
 		t.Fatalf("critest with %s ran no spec: %v: %s", handler, err, out[max(0, len(out)-4096):])
 	}
 	return r

@@ -10,10 +10,11 @@ import (
 	"testing"
 )
 
-// Specs reads a JSON report of ginkgo's: the specs that passed, and those that did
-// not with what they said. A skipped one, whose reason is logged if it has one, is
-// neither. What fails around the specs fails the test.
-func Specs(t testing.TB, report string) (passed, failed map[string]string) {
+// Specs reads a JSON report of ginkgo's: the specs that passed, those that did not
+// with what they said, and those that were not run with the reason, if they have one,
+// which is logged. Of several specs of one name all have to pass. What fails around
+// the specs fails the test.
+func Specs(t testing.TB, report string) (passed, failed, skipped map[string]string) {
 	t.Helper()
 	text, err := os.ReadFile(report)
 	if err != nil {
@@ -29,7 +30,7 @@ func Specs(t testing.TB, report string) (passed, failed map[string]string) {
 	if err := json.Unmarshal(text, &suites); err != nil {
 		t.Fatal(err)
 	}
-	passed, failed = map[string]string{}, map[string]string{}
+	passed, failed, skipped = map[string]string{}, map[string]string{}, map[string]string{}
 	for _, suite := range suites {
 		for _, spec := range suite.SpecReports {
 			name := strings.Join(append(spec.ContainerHierarchyTexts, spec.LeafNodeText), " ")
@@ -40,13 +41,18 @@ func Specs(t testing.TB, report string) (passed, failed map[string]string) {
 				}
 			case spec.State == "passed":
 				passed[name] = ""
-			case spec.State == "skipped" && spec.Failure.Message != "":
-				t.Logf("skipped: %s: %s", name, spec.Failure.Message)
 			case spec.State == "skipped", spec.State == "pending":
+				skipped[name] = spec.Failure.Message
+				if spec.Failure.Message != "" {
+					t.Logf("skipped: %s: %s", name, spec.Failure.Message)
+				}
 			default:
 				failed[name] = spec.Failure.Message
 			}
 		}
 	}
-	return passed, failed
+	for name := range failed {
+		delete(passed, name)
+	}
+	return passed, failed, skipped
 }

@@ -90,7 +90,7 @@ func (s suite) run(t *testing.T, name string) (passed, failed map[string]string)
 		defer out.Close()
 		cmd.Stdout, cmd.Stderr = out, out
 		runErr := cmd.Run() // not zero if a spec fails
-		passed, failed = harness.Specs(t, filepath.Join(dir, "report.json"))
+		passed, failed, _ = harness.Specs(t, filepath.Join(dir, "report.json"))
 		if len(passed)+len(failed) == 0 {
 			said, _ := os.ReadFile(out.Name())
 			t.Fatalf("%v: %s", runErr, said[max(0, len(said)-8000):])
