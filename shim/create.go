@@ -222,7 +222,7 @@ func mountRootfs(r *taskapi.CreateTaskRequest) error {
 	return nil
 }
 
-// mounted is a sandbox whose root file system goes away with it.
+// mounted is a sandbox with which goes what is mounted in its bundle.
 type mounted struct {
 	task.Sandbox
 	bundle string
@@ -232,7 +232,10 @@ func (m mounted) Delete(ctx context.Context) error {
 	if err := m.Sandbox.Delete(ctx); err != nil {
 		return err
 	}
-	return rootfs.Unmount(m.bundle)
+	if err := rootfs.Unmount(m.bundle); err != nil {
+		return err
+	}
+	return rootfs.UnmountShm(m.bundle)
 }
 
 // logFailure reports what fails while something else is undone.

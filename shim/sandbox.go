@@ -243,9 +243,6 @@ func (s *service) ShutdownSandbox(ctx context.Context, req []byte) ([]byte, erro
 			return nil, err
 		}
 		s.forget(sb.id)
-		if err := rootfs.UnmountShm(sb.bundle); err != nil {
-			return nil, err
-		}
 		s.output.Remove(sb.bundle)
 	} else if !errdefs.IsNotFound(err) {
 		return nil, err
