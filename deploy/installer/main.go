@@ -83,7 +83,8 @@ func run(ctx context.Context, args []string) error {
 	case errors.Is(err, kube.ErrLabel):
 		return err // the kubelet starts the pod again
 	case err != nil:
-		return i.failed(ctx, err)
+		i.failed(ctx, err)
+		return nil
 	}
 	if err := os.WriteFile(doneFile, nil, 0o600); err != nil {
 		return err

@@ -201,15 +201,24 @@ func (i *installer) unused(ctx context.Context, label string) error {
 	}
 }
 
-// failed says so, and waits: to try again could end a working containerd again.
-func (i *installer) failed(ctx context.Context, cause error) error {
+// failed says so, and waits: to try again could end a working containerd again. So
+// could to give up while the API server is away: the kubelet would start the pod again.
+func (i *installer) failed(ctx context.Context, cause error) {
 	if ctx.Err() != nil {
-		return nil
+		return
 	}
 	log.Print(cause)
-	if err := i.node.Label(ctx, failed); err != nil {
-		return err
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		err := i.node.Label(ctx, failed)
+		if err == nil {
+			break
+		}
+		log.Print(err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
 	}
 	<-ctx.Done()
-	return nil
 }

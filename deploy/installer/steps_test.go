@@ -5,13 +5,21 @@ package main
 
 import (
 	"context"
+	"encoding/pem"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"containerd-shim-wazero/deploy/installer/config"
 	"containerd-shim-wazero/deploy/installer/host"
+	"containerd-shim-wazero/deploy/installer/kube"
 )
 
 // A containerd that does not come back gets its old configuration; that it has to
@@ -53,5 +61,44 @@ func TestUndone(t *testing.T) {
 	// The next one has nothing to change, and is not content with that.
 	if err := i.configure(context.Background(), nil); err == nil {
 		t.Error("a restart that was due was forgotten")
+	}
+}
+
+// A node that failed is labelled so also by an API server that was away: the pod does
+// not end for it.
+func TestFailed(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var asked int
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if body, _ := io.ReadAll(r.Body); !strings.Contains(string(body), failed) {
+			t.Errorf("asked %s", body)
+		}
+		if asked++; asked == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, "{}")
+		cancel()
+	}))
+	defer server.Close()
+	account := t.TempDir()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	for name, text := range map[string]string{"ca.crt": string(ca), "token": "secret"} {
+		if err := os.WriteFile(filepath.Join(account, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	address, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBERNETES_SERVICE_HOST", address)
+	t.Setenv("KUBERNETES_SERVICE_PORT", port)
+	i := new(installer)
+	if i.node, err = kube.New("node", account); err != nil {
+		t.Fatal(err)
+	}
+	if i.failed(ctx, errors.New("it does not work")); asked != 2 {
+		t.Errorf("asked %d times", asked)
 	}
 }
