@@ -64,6 +64,40 @@ func TestUndone(t *testing.T) {
 	}
 }
 
+// The shim can be executed, also where one without that right was before it. Other
+// rights stay.
+func TestCopyBinary(t *testing.T) {
+	dir := t.TempDir()
+	i := &installer{source: filepath.Join(dir, "new"), binary: filepath.Join(dir, "shim")}
+	if err := os.WriteFile(i.source, []byte("new"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		there         string
+		before, after os.FileMode
+	}{{"", 0, 0o755}, {"old", 0o644, 0o755}, {"new", 0o644, 0o755}, {"old", 0o700, 0o700}, {"new", 0o700, 0o700}} {
+		if c.there != "" {
+			if err := os.WriteFile(i.binary, []byte(c.there), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(i.binary, c.before); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := i.copyBinary(); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(i.binary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(i.binary)
+		if err != nil || info.Mode() != c.after || string(text) != "new" {
+			t.Errorf("%+v: %v, %q, %v", c, info.Mode(), text, err)
+		}
+	}
+}
+
 // A node that failed is labelled so also by an API server that was away: the pod does
 // not end for it.
 func TestFailed(t *testing.T) {
