@@ -71,6 +71,29 @@ func TestDoctorStore(t *testing.T) {
 	finds(t, r, "ok", "runtimes", ".*"+regexp.QuoteMeta(engine.Runtime))
 }
 
+// TestDoctorRootless finds the dockerd of the user who asks, and what that one
+// reads, with DOCKER_HOST and without.
+func TestDoctorRootless(t *testing.T) {
+	config := "/var/lib/rootless/home/.config"
+	t.Cleanup(func() { _ = os.RemoveAll(config) })
+	if err := os.MkdirAll(filepath.Join(config, "docker"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := []byte(`{"runtimes": {"wasm": {"runtimeType": "` + engine.Runtime + `"}}}`)
+	if err := os.WriteFile(filepath.Join(config, "docker/daemon.json"), text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := newRootless(t)
+	for _, host := range []string{"DOCKER_HOST=", "CHOSEN="} { // the latter leaves it as it is
+		cmd := r.command(harness.ShimBinary, "doctor")
+		cmd.Env = append(cmd.Env, host)
+		said := harness.Execute(t, cmd)
+		finds(t, said, "ok", "Docker", "Engine ")
+		finds(t, said, "ok", "images", "")
+		finds(t, said, "ok", "runtime wasm", "")
+	}
+}
+
 // doctor is the shim's own, run where the command line of docker is.
 func doctor(t *testing.T, e *engine.Engine) *harness.Result {
 	t.Helper()
