@@ -99,11 +99,19 @@ func (i *installer) copyBinary() error {
 	if err != nil {
 		return err
 	}
-	if old, err := os.ReadFile(i.binary); err == nil && slices.Equal(old, shim) {
-		return nil
+	if old, err := os.ReadFile(i.binary); err != nil || !slices.Equal(old, shim) {
+		log.Printf("copy the shim to %s", i.binary)
+		if err := replace.File(i.binary, shim, 0o755); err != nil {
+			return err
+		}
 	}
-	log.Printf("copy the shim to %s", i.binary)
-	return replace.File(i.binary, shim, 0o755)
+	// One that was there has kept its mode.
+	info, err := os.Stat(i.binary)
+	if err != nil || info.Mode()&0o111 != 0 {
+		return err
+	}
+	log.Printf("make %s executable", i.binary)
+	return os.Chmod(i.binary, 0o755)
 }
 
 // configure makes the changes and has containerd read them. If it does not come
