@@ -8,18 +8,17 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
-	"time"
 
 	taskapi "github.com/containerd/containerd/api/runtime/task/v2"
 	"google.golang.org/protobuf/proto"
 )
 
 // Remove kills what a dead shim has left of a Linux container and clears it
-// away, and returns the exit status and its time, by `delete` of the shim for
-// runc. It is idempotent.
-func Remove(ctx context.Context, namespace, address, id, bundle string) (exitStatus uint32, at time.Time, err error) {
+// away, and returns how init ended, by `delete` of the shim for runc. It is
+// idempotent.
+func Remove(ctx context.Context, namespace, address, id, bundle string) (*taskapi.DeleteResponse, error) {
 	if err := Installed(); err != nil {
-		return 0, time.Time{}, err
+		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, shimProgram, "-namespace", namespace, "-address", address, "-id", id, "-bundle", bundle, "delete")
 	cmd.Dir = bundle
@@ -27,11 +26,11 @@ func Remove(ctx context.Context, namespace, address, id, bundle string) (exitSta
 	cmd.Stderr = &complaint
 	answer, err := cmd.Output()
 	if err != nil {
-		return 0, time.Time{}, fmt.Errorf("%s delete: %w: %.1024s", shimProgram, err, strings.TrimSpace(complaint.String()))
+		return nil, fmt.Errorf("%s delete: %w: %.1024s", shimProgram, err, strings.TrimSpace(complaint.String()))
 	}
-	var resp taskapi.DeleteResponse
-	if err := proto.Unmarshal(answer, &resp); err != nil {
-		return 0, time.Time{}, fmt.Errorf("%s delete: read its answer: %w", shimProgram, err)
+	resp := new(taskapi.DeleteResponse)
+	if err := proto.Unmarshal(answer, resp); err != nil {
+		return nil, fmt.Errorf("%s delete: read its answer: %w", shimProgram, err)
 	}
-	return resp.ExitStatus, resp.ExitedAt.AsTime(), nil
+	return resp, nil
 }

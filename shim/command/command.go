@@ -57,11 +57,14 @@ func run(args []string) error {
 }
 
 // remove clears away what a dead shim has left of a container of either kind.
-func remove(ctx context.Context, inv *bootstrap.Invocation, bundle string, r record.Record) (_ record.Record, err error) {
+func remove(ctx context.Context, inv *bootstrap.Invocation, bundle string, r record.Record) (record.Record, error) {
 	if !r.Linux {
 		return r, sandbox.Remove(ctx, bundle)
 	}
-	r.Status, r.Time, err = linux.Remove(ctx, inv.Namespace, inv.Address, inv.ID, bundle)
-	r.Exited = err == nil
-	return r, err
+	resp, err := linux.Remove(ctx, inv.Namespace, inv.Address, inv.ID, bundle)
+	if err != nil {
+		return r, err
+	}
+	r.Pid, r.Exited, r.Status, r.Time = int(resp.Pid), true, resp.ExitStatus, resp.ExitedAt.AsTime()
+	return r, nil
 }
