@@ -82,7 +82,7 @@ func Run(inv *bootstrap.Invocation) error {
 		caches:     make(map[string]*cache.Cache),
 	}
 	s.linux = linux.New(linux.Config{
-		Namespace: inv.Namespace, Address: inv.Address, Bundle: bundle, Socket: inv.Socket + ".runc", Debug: inv.Debug,
+		Namespace: inv.Namespace, Address: inv.Address, Bundle: bundle, Socket: runcSocket(inv.Socket), Debug: inv.Debug,
 		Died: s.endWithRunc,
 	})
 	s.register(server)
@@ -152,6 +152,13 @@ func (s *service) stopAll() {
 	}
 	wg.Go(func() { s.linux.Stop(ctx) })
 	wg.Wait()
+}
+
+// runcSocket is a name beside the socket's for that of the shim for runc. It is no
+// longer: `start` has made sure of one's length.
+func runcSocket(socket string) string {
+	const suffix = ".runc"
+	return socket[:max(0, len(socket)-len(suffix))] + suffix
 }
 
 // listener is the socket that `start` has bound.

@@ -4,11 +4,15 @@
 package shim
 
 import (
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"containerd-shim-wazero/linux"
 	"containerd-shim-wazero/shim/task"
@@ -50,5 +54,20 @@ func TestOrphan(t *testing.T) {
 	case <-over:
 	case <-time.After(time.Minute):
 		t.Fatal("it never ends")
+	}
+}
+
+// TestRuncSocket: where our own socket's name is as long as one may be, the other can
+// be bound too.
+func TestRuncSocket(t *testing.T) {
+	dir := t.TempDir()
+	longest := len(unix.RawSockaddrUnix{}.Path) - 1
+	own := filepath.Join(dir, strings.Repeat("0", longest-len(dir)-1))
+	for _, name := range []string{own, runcSocket(own)} {
+		l, err := net.Listen("unix", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
 	}
 }
