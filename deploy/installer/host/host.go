@@ -54,18 +54,20 @@ func (h Host) Restart(ctx context.Context) error {
 			return fmt.Errorf("end containerd, process %d: %w", old.pid, err)
 		}
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, h.Patience, fmt.Errorf(
-		"containerd was ended to read its configuration, and nothing started it again within %s: start it: %w",
-		h.Patience, errdefs.ErrUnavailable))
+	late := fmt.Errorf("containerd was ended to read its configuration, and nothing started it again within %s: start it: %w",
+		h.Patience, errdefs.ErrUnavailable)
+	if old == nil {
+		late = fmt.Errorf("no containerd with %s runs, and nothing started one within %s: start it, or see which file it reads: %w",
+			h.Config, h.Patience, errdefs.ErrUnavailable)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, h.Patience, late)
 	defer cancel()
 	var seen *process
 	var since time.Time
 	for {
 		now, err := h.containerd()
 		switch {
-		case err != nil:
-			return err
-		case now == nil || old != nil && now.same(old):
+		case err != nil || now == nil || old != nil && now.same(old):
 			seen = nil
 		case seen == nil || !now.same(seen):
 			seen, since = now, time.Now()
@@ -74,6 +76,9 @@ func (h Host) Restart(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			if err != nil {
+				return err
+			}
 			return context.Cause(ctx)
 		case <-time.After(h.Settled / 10):
 		}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -109,16 +110,45 @@ func TestRestart(t *testing.T) {
 		t.Error(err)
 	}
 	// One that does not go.
-	if err := table(t, "0 containerd").Restart(context.Background()); err == nil || !strings.Contains(err.Error(), "start it") {
+	if err := table(t, "0 containerd").Restart(context.Background()); err == nil || !strings.Contains(err.Error(), "was ended") {
 		t.Errorf("stays: %v", err)
 	}
 	// None, and nobody starts one.
-	if err := table(t).Restart(context.Background()); err == nil || !strings.Contains(err.Error(), "start it") {
+	if err := table(t).Restart(context.Background()); err == nil || !strings.Contains(err.Error(), "no containerd with "+defaultConfig) {
 		t.Errorf("none: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := table(t).Restart(ctx); err != context.Canceled {
 		t.Errorf("told to stop: %v", err)
+	}
+}
+
+// Two at once, after one was ended, may be so for a moment only.
+func TestRestartSeesTwo(t *testing.T) {
+	ended := exec.Command("sleep", "100")
+	if err := ended.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ended.Process.Kill() })
+	h := table(t, "0 containerd", "0 containerd")
+	h.Patience = time.Second
+	second := filepath.Join(h.Proc, fmt.Sprint(1<<30+1))
+	for from, to := range map[string]string{
+		filepath.Join(h.Proc, fmt.Sprint(1<<30)): filepath.Join(h.Proc, fmt.Sprint(ended.Process.Pid)),
+		second:                                   filepath.Join(h.Proc, "not yet"),
+	} {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	go func() {
+		_ = ended.Wait()
+		_ = os.Rename(filepath.Join(h.Proc, "not yet"), second)
+	}()
+	begin := time.Now()
+	err := h.Restart(context.Background())
+	if took := time.Since(begin); err == nil || !strings.Contains(err.Error(), "both") || took < h.Patience {
+		t.Errorf("after %s: %v", took, err)
 	}
 }
