@@ -10,6 +10,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -81,7 +82,11 @@ func (l Layout) Installation(major int, shim string) ([]Change, error) {
 	if base == nil {
 		base = []byte(target.preamble)
 	}
-	changes[i].New = append(slices.Clip(base), block(main.version, shim)...)
+	if added := block(main.version, shim); changes[i].New == nil || !bytes.Contains(changes[i].Old, added) {
+		changes[i].New = append(slices.Clip(base), added...)
+	} else {
+		changes[i].New = changes[i].Old // also where others have come behind it
+	}
 	if !target.template {
 		if _, err := parse(target.path, changes[i].New); err != nil {
 			return nil, fmt.Errorf("with the handler %q added: %w", handler, err)
@@ -119,12 +124,13 @@ func (l Layout) Removal() ([]Change, error) {
 	}
 	var changes []Change
 	for _, path := range paths {
+		// Also by a link, which was never written through.
+		if text, err := os.ReadFile(path); errors.Is(err, fs.ErrNotExist) || err == nil && !hasBlock(text) {
+			continue
+		}
 		old, err := read(path)
 		if err != nil {
 			return nil, err
-		}
-		if !hasBlock(old) {
-			continue
 		}
 		stripped, err := strip(old)
 		if err != nil {

@@ -136,6 +136,9 @@ func TestOthersStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	plant(t, dir, map[string]string{"config.toml": string(text) + "[debug]\n  level = \"debug\"\n"})
+	if changes, err := layout.Installation(2, shim); err != nil || len(changes) > 0 {
+		t.Errorf("all is in place: %v, %v", changes, err)
+	}
 	remove(t, layout)
 	if got := snapshot(t, dir)["config.toml"]; !strings.HasSuffix(got, "version = 2\n[debug]\n  level = \"debug\"\n") {
 		t.Errorf("left: %q", got)
@@ -201,6 +204,28 @@ func TestRefused(t *testing.T) {
 	}
 	if _, err := (Layout{Dir: t.TempDir(), Generated: true}).Installation(2, shim); err == nil {
 		t.Error("a generated file that is missing was taken")
+	}
+}
+
+// A link is not this program's, and there is nothing to take out of what it leads to,
+// unless somebody has moved the file there since.
+func TestRemovalBesideALink(t *testing.T) {
+	dir := t.TempDir()
+	kept, link := filepath.Join(t.TempDir(), "config.toml"), filepath.Join(dir, "config.toml")
+	if err := os.Symlink(kept, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"", "version = 3\n"} {
+		if text != "" {
+			plant(t, filepath.Dir(kept), map[string]string{"config.toml": text})
+		}
+		if changes, err := (Layout{Dir: dir}).Removal(); err != nil || len(changes) > 0 {
+			t.Errorf("%q: %v, %v", text, changes, err)
+		}
+	}
+	plant(t, filepath.Dir(kept), map[string]string{"config.toml": string(block(3, shim))})
+	if _, err := (Layout{Dir: dir}).Removal(); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("moved: %v", err)
 	}
 }
 
