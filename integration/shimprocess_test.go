@@ -8,6 +8,7 @@ package integration
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -106,6 +107,37 @@ func TestSandboxDies(t *testing.T) {
 	}
 	task.WaitFor(quickly).Exits(137)
 	task.Delete()
+}
+
+// A shim whose container has been cleared away behind its back, as containerd does
+// with one that it cannot reach when it starts, is not left for good.
+func TestForgottenShim(t *testing.T) {
+	node := harness.New(t, harness.Versions()[0])
+	task := node.Guest(t, "box", "echo", "up", ",", "spin").Start()
+	task.Expect("up")
+	shim := parent(t, task.Pid())
+	bundle, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", shim))
+	if err != nil {
+		t.Fatal(err)
+	}
+	work, err := os.Readlink(filepath.Join(bundle, "work"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	node.Crash()
+	cmd := exec.Command(harness.Shim(), "-namespace", node.Namespace, "-id", task.ID, "-bundle", bundle, "delete")
+	cmd.Dir = bundle
+	harness.Execute(t, cmd).Exits(0)
+	harness.Eventually(t, "the guest is gone", gone(task.Pid()))
+	if gone(shim)() {
+		t.Error("the shim ends while its container's bundle is there")
+	}
+	if err := errors.Join(os.RemoveAll(bundle), os.RemoveAll(work)); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, "the shim ends", gone(shim))
+	node.Start(t)
+	closeIO(task.Client())
 }
 
 // A signal to the shim ends its containers, whose exits are known and kept.

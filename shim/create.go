@@ -152,6 +152,7 @@ func (s *service) createWasm(ctx context.Context, r *taskapi.CreateTaskRequest, 
 		Sandbox: mounted{box, r.Bundle},
 		Init:    init,
 		Events:  events,
+		Ended:   s.lookForOrphan,
 	}), nil
 }
 

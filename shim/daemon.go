@@ -39,7 +39,7 @@ const drainTimeout = 5 * time.Second
 // its connection. containerd does so when it has the answer.
 const hangupTimeout = time.Second
 
-// orphanTime is when a shim without a container looks for its bundle.
+// orphanTime is when a shim in which nothing runs looks for its bundles.
 const orphanTime = 2 * time.Second
 
 // Run serves the group's containers until containerd says Shutdown and none is
@@ -122,18 +122,28 @@ func Run(inv *bootstrap.Invocation) error {
 
 // endOrphan ends a shim that nobody will ever call: containerd was killed before it
 // kept where the shim is, or before it told an empty one to end, and its successor has
-// removed the bundle. As long as the bundle is there it looks again.
+// removed the bundles. As long as one is there it looks again. bundle is the one that
+// the shim was started for.
 func (s *service) endOrphan(bundle string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.unused() {
+	if !s.idle() {
 		return
 	}
-	if _, err := os.Stat(bundle); os.IsNotExist(err) {
-		s.shutdown()
+	known := len(s.containers) == 0 && exists(bundle)
+	for _, c := range s.containers {
+		known = known || exists(c.Bundle())
+	}
+	if known {
+		s.orphan.Reset(orphanTime)
 		return
 	}
-	s.orphan.Reset(orphanTime)
+	s.shutdown()
+}
+
+func exists(bundle string) bool {
+	_, err := os.Stat(bundle)
+	return !os.IsNotExist(err)
 }
 
 // stopAll ends all containers, so that their exits are known to containerd and

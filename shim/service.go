@@ -38,7 +38,7 @@ type service struct {
 	output  *log.Output
 	// shutdown is called once no container is left and containerd says so.
 	shutdown func()
-	// orphan looks whether a shim without containers is still known to containerd.
+	// orphan looks whether a shim in which nothing runs is still known to containerd.
 	orphan *time.Timer
 
 	// linux has the pod's containers that are programs for Linux.
@@ -142,11 +142,11 @@ func (s *service) forget(id string) {
 	s.lookForOrphan()
 }
 
-// lookForOrphan has a shim without containers look whether it is still known.
+// lookForOrphan has a shim in which nothing runs look whether it is still known.
 func (s *service) lookForOrphan() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.unused() {
+	if s.idle() {
 		s.orphan.Reset(orphanTime)
 	}
 }
@@ -299,6 +299,16 @@ func (s *service) Shutdown(context.Context, *taskapi.ShutdownRequest) (*emptypb.
 
 // unused reports whether there is no container of any kind. s.mu is held.
 func (s *service) unused() bool { return len(s.containers) == 0 && s.linux.Empty() }
+
+// idle reports whether all that is left are containers that have ended. s.mu is held.
+func (s *service) idle() bool {
+	for _, c := range s.containers {
+		if c == nil || !c.Ended() {
+			return false
+		}
+	}
+	return s.linux.Empty()
+}
 
 // message packs m as containerd's typeurl names it: by its full name alone.
 func message(m proto.Message) (*anypb.Any, error) {

@@ -58,6 +58,7 @@ type Config struct {
 	Sandbox    Sandbox
 	Init       Process
 	Events     Publisher
+	Ended      func() // called once init's exit is published
 }
 
 // New returns the container whose init is ready to start, and publishes its creation.
@@ -88,12 +89,25 @@ func New(cfg Config) *Container {
 		},
 		Pid: uint32(c.init.pid),
 	})
-	go c.watch(c.init)
+	go func() {
+		c.watch(c.init)
+		cfg.Ended()
+	}()
 	return c
 }
 
 // Pid is init's, also after its exit.
 func (c *Container) Pid() int { return c.init.pid }
+
+// Bundle is the container's folder.
+func (c *Container) Bundle() string { return c.bundle }
+
+// Ended reports whether init's exit has been published.
+func (c *Container) Ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.init.state == Stopped || c.init.state == Deleted
+}
 
 // find returns init for "", else the exec. c.mu is held.
 func (c *Container) find(exec string) (*process, error) {

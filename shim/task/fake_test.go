@@ -196,7 +196,7 @@ func newContainer(t testing.TB) (*Container, *fakeSandbox, *recorder) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := New(Config{ID: "c", Bundle: t.TempDir(), IO: io, Sandbox: box, Init: box.spawn(), Events: rec})
+	c := New(Config{ID: "c", Bundle: t.TempDir(), IO: io, Sandbox: box, Init: box.spawn(), Events: rec, Ended: func() {}})
 	t.Cleanup(func() {
 		_ = box.KillAll(context.Background())
 		_, _, _ = c.Wait(context.Background(), "")
