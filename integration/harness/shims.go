@@ -39,16 +39,3 @@ func ShimProcesses() (all []ShimProcess) {
 	slices.SortFunc(all, func(a, b ShimProcess) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }
-
-// HasChildren says that a process has some.
-func HasChildren(pid int) bool {
-	names, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, name := range names {
-		stat, _ := os.ReadFile(name)
-		_, rest, _ := strings.Cut(string(stat), ") ")
-		if fields := strings.Fields(rest); len(fields) > 1 && fields[1] == strconv.Itoa(pid) { // state, parent …
-			return true
-		}
-	}
-	return false
-}
