@@ -63,6 +63,16 @@ func TestOutOfMemory(t *testing.T) {
 	}
 }
 
+// TestSmallestLimits has what docs/kubernetes.md says of the least that a module
+// begins with, and of a limit that leaves a guest nothing.
+func TestSmallestLimits(t *testing.T) {
+	node := harness.Shared(t)
+	for guest, kib := range map[string]uint64{"hello-c": 5632, "hello-rust": 6656, "hello-go": 8192} {
+		node.Guest(t, guest).Memory(kib << 10).Run().Exits(0)
+		sentence(t, node.Guest(t, guest).Memory(5<<20).Refused("a memory limit of 5120 KiB is too little"))
+	}
+}
+
 // TestPidsLimit: where an exec's threads do not fit, it says so and what to do,
 // and the container goes on.
 func TestPidsLimit(t *testing.T) {
