@@ -11,9 +11,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -146,37 +143,6 @@ func (k *killer) killShim() string {
 		k.Fatal(err)
 	}
 	return name
-}
-
-// orphans removes network namespaces that nobody is in and that CNI has not seen:
-// containerd was killed before it had written down whose they are, or before it had
-// removed the last of them, as with any runtime. What else is left of a pod fails
-// the test.
-func (k *killer) orphans() {
-	k.Helper()
-	files, err := filepath.Glob("/run/netns/cni-*")
-	if err != nil {
-		k.Fatal(err)
-	}
-	found := 0
-	for _, file := range files {
-		links := harness.Execute(k.T, exec.Command("nsenter", "--net="+file, "ip", "-o", "link"))
-		if links.Status == 0 && strings.Count(links.Stdout, "\n") > 1 {
-			continue // it has more than its loopback
-		}
-		k.Logf("containerd has forgotten %s", file)
-		found++
-		// It may be a file only, not mounted yet or not any more.
-		if err := unix.Unmount(file, unix.MNT_DETACH); err != nil && err != unix.EINVAL {
-			k.Error(err)
-		}
-		if err := os.Remove(file); err != nil {
-			k.Error(err)
-		}
-	}
-	if found > len(k.away) {
-		k.Errorf("%d network namespaces are nobody's, and containerd was killed %d times", found, len(k.away))
-	}
 }
 
 // dropped says that a pod's container was never started, since who asked for that
