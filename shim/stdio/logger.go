@@ -79,7 +79,7 @@ func startLogger(ctx context.Context, t target, id, namespace string) (_ *logger
 		f.Close()
 	}
 	if err := awaitReady(ctx, ends[2][0], t.ready); err != nil {
-		_ = cmd.Process.Kill()
+		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
 		_ = cmd.Wait()
 		return nil, err
 	}
@@ -90,13 +90,11 @@ func startLogger(ctx context.Context, t target, id, namespace string) (_ *logger
 // awaitReady reads the byte of a binary-v2 program, or waits for a binary
 // program's byte or end of file.
 func awaitReady(ctx context.Context, r *os.File, byteNeeded bool) error {
-	deadline := time.Now().Add(readyTimeout)
-	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-		deadline = d
-	}
-	if err := r.SetReadDeadline(deadline); err != nil {
+	if err := r.SetReadDeadline(time.Now().Add(readyTimeout)); err != nil {
 		return err
 	}
+	stop := context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
 	n, err := r.Read(make([]byte, 1))
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
