@@ -41,6 +41,7 @@ func TestInstaller(t *testing.T) {
 	for _, version := range versions {
 		t.Run("config version "+version, func(t *testing.T) {
 			i := newInstaller(t, version)
+			t.Run("too old", i.tooOld)
 			t.Run("life", i.life)
 			t.Run("killed", i.killed)
 			if harness.Full() {
@@ -103,17 +104,21 @@ func (i *installer) life(t *testing.T) {
 	if now := files(t, "/etc/containerd"); !maps.Equal(now, i.before) {
 		t.Errorf("a node that cannot was configured: %q", now)
 	}
+	ns.Apply(pod("waits", once, box("app", "", "echo", "hi")))
+	scheduled := "jsonpath={.status.conditions[?(@.type=='PodScheduled')]."
+	ns.Until(scheduled+"reason}", "Unschedulable", "pod/waits")
+	if why := ns.Ask("get", "pod", "waits", "-o", scheduled+"message}"); !contains(why, "node affinity/selector") {
+		t.Errorf("a pod of the class waits for another reason: %s", why)
+	}
 	i.refuses(t, ns)
-	ns.Apply(pod("web", "", container("app", web, "")) + pod("once", once, box("app", "", "echo", "hi")))
+	ns.Until(phase, "Succeeded", "pod/waits")
+	ns.Apply(pod("web", "", container("app", web, "")))
 	ns.Ready("web")
-	ns.Until(phase, "Succeeded", "pod/once")
 	i.account(t)
-	i.overhead(t)
+	i.overhead(t, ns)
+	i.withdrawn(t, ns)
 
 	containerd, app, shim := i.c.Node.Pid(), ns.Pid("web", "app"), contents(t, installedShim)
-	// The installer ends, and comes again.
-	i.kubectl(t, "delete", "pod", "-l", "app="+installerName, "--grace-period=0", "--force").Exits(0)
-	i.settled(t, "ready")
 	// An upgrade.
 	i.apply(t, "deploy", "next")
 	i.settled(t, "ready")
@@ -131,7 +136,7 @@ func (i *installer) life(t *testing.T) {
 	ns.Until(phase, "Succeeded", "pod/newer")
 
 	i.apply(t, "deploy/remove", "next")
-	ns.Eventually("the removal is refused", func() bool { return i.label(t) == "in-use" }, func() string { return i.label(t) })
+	i.labelled(t, ns, "in-use")
 	i.says(t, ns, "refused as yet: wazero pods run on this node (1)")
 	contents(t, installedShim)
 	if maps.Equal(files(t, "/etc/containerd"), i.before) {
@@ -151,7 +156,7 @@ func (i *installer) refuses(t *testing.T, ns *cluster.Namespace) {
 		t.Fatal(err)
 	}
 	i.apply(t, "deploy", "dev")
-	ns.Eventually("the node is labelled failed", func() bool { return i.label(t) == "failed" }, func() string { return i.label(t) })
+	i.labelled(t, ns, "failed")
 	i.says(t, ns, "has a handler \"wazero\" that this installer did not add: remove it")
 	if now := contents(t, harness.PlainConfig); now != foreign {
 		t.Errorf("a refused installation changed the configuration to %q", now)
@@ -161,6 +166,32 @@ func (i *installer) refuses(t *testing.T, ns *cluster.Namespace) {
 	}
 	i.kubectl(t, "delete", "pod", "-l", "app="+installerName).Exits(0)
 	i.settled(t, "ready")
+}
+
+// withdrawn has the installer go, with its DaemonSet, and come again: neither changes
+// anything on the node, and pods run meanwhile.
+func (i *installer) withdrawn(t *testing.T, ns *cluster.Namespace) {
+	t.Helper()
+	containerd, before := i.c.Node.Pid(), i.onNode(t)
+	unchanged := func(when string) {
+		t.Helper()
+		if now := i.onNode(t); !maps.Equal(now, before) {
+			t.Errorf("%s: there was\n%.4000q\nand is\n%.4000q", when, before, now)
+		}
+		if now := i.c.Node.Pid(); now != containerd || i.label(t) != "ready" {
+			t.Errorf("%s: containerd is %d and was %d, the label is %q", when, now, containerd, i.label(t))
+		}
+	}
+	i.kubectl(t, "delete", "daemonset", installerName, "--cascade=foreground").Exits(0)
+	if left := strings.TrimSpace(i.kubectl(t, "get", "pods", "-o", "name").Exits(0).Stdout); left != "" {
+		t.Fatalf("the installer runs: %s", left)
+	}
+	unchanged("without the installer")
+	ns.Apply(pod("meanwhile", once, box("app", "", "echo", "hi")))
+	ns.Until(phase, "Succeeded", "pod/meanwhile")
+	i.apply(t, "deploy", "dev")
+	i.settled(t, "ready")
+	unchanged("with it again")
 }
 
 // killed has the installer killed between its changes and the restart.
@@ -226,56 +257,6 @@ func (i *installer) kill(t *testing.T) {
 	}
 }
 
-// account is what the installer's account may do.
-func (i *installer) account(t *testing.T) {
-	t.Helper()
-	pod := i.kubectl(t, "get", "pods", "-o", "name").Exits(0).Stdout
-	pod = strings.TrimPrefix(strings.TrimSpace(pod), "pod/")
-	bound := i.kubectl(t, "create", "token", installerName, "--bound-object-kind", "Pod", "--bound-object-name", pod).Exits(0).Stdout
-	loose := i.kubectl(t, "create", "token", installerName).Exits(0).Stdout
-	i.patch(t, "", "other", "", "").Exits(0) // the administrator makes another node
-	defer i.kubectl(t, "delete", "node", "other")
-	mine := `, labels: {"io.containerd.wazero.v1/node": ready}`
-	for _, try := range []struct {
-		name, token, node, metadata, spec, refusal string
-	}{
-		{"its label", bound, cluster.NodeName, mine, "", ""},
-		{"another node", bound, "other", mine, "", "only the node that its pod is on"},
-		{"a token of no pod", loose, cluster.NodeName, mine, "", "only the node that its pod is on"},
-		{"another label", bound, cluster.NodeName, `, labels: {tier: gold}`, "", "only its own label"},
-		{"an annotation", bound, cluster.NodeName, `, annotations: {tier: gold}`, "", "nothing of a node but"},
-		{"a taint", bound, cluster.NodeName, "", "{unschedulable: true}", "nothing of a node but"},
-		{"a new node", bound, "third", mine, "", "forbidden"},
-	} {
-		r := i.patch(t, strings.TrimSpace(try.token), try.node, try.metadata, try.spec)
-		if try.refusal == "" {
-			r.Exits(0)
-		} else if r.Status == 0 || !strings.Contains(r.Stderr, try.refusal) {
-			t.Errorf("%s: status %d, %s", try.name, r.Status, r.Stderr)
-		}
-	}
-	if r := i.kubectl(t, "--token", strings.TrimSpace(bound), "get", "nodes"); r.Status == 0 {
-		t.Error("the account may list nodes")
-	}
-}
-
-// patch changes a node as the owner of a token, or as the administrator, in one
-// request.
-func (i *installer) patch(t *testing.T, token, node, metadata, spec string) *harness.Result {
-	t.Helper()
-	args := []string{"apply", "--server-side", "--force-conflicts", "--validate=false", "--field-manager=test-" + node, "-f", "-"}
-	if token != "" {
-		args = append(args, "--token", token)
-	}
-	cmd := i.c.Command(t, args...)
-	text := fmt.Sprintf("apiVersion: v1\nkind: Node\nmetadata: {name: %s%s}\n", node, metadata)
-	if spec != "" {
-		text += "spec: " + spec + "\n"
-	}
-	cmd.Stdin = strings.NewReader(text)
-	return harness.Execute(t, cmd)
-}
-
 // apply applies a kustomization of the repository with an image of that tag.
 func (i *installer) apply(t *testing.T, dir, tag string) {
 	t.Helper()
@@ -304,6 +285,20 @@ func (i *installer) settled(t *testing.T, label string) {
 	}
 }
 
+// labelled waits for a label that the installer does not come to rest with.
+func (i *installer) labelled(t *testing.T, ns *cluster.Namespace, label string) {
+	t.Helper()
+	ns.Eventually("the node is labelled "+label, func() bool { return i.label(t) == label }, func() string { return i.label(t) })
+}
+
+// onNode is all that the installer may change on its node.
+func (i *installer) onNode(t *testing.T) map[string]string {
+	t.Helper()
+	all := files(t, "/etc/containerd")
+	maps.Copy(all, files(t, "/opt/wazero"))
+	return all
+}
+
 // says waits for a sentence in the log of the installer's pod.
 func (i *installer) says(t *testing.T, ns *cluster.Namespace, text string) {
 	t.Helper()
@@ -311,26 +306,41 @@ func (i *installer) says(t *testing.T, ns *cluster.Namespace, text string) {
 	ns.Eventually("the log says "+text, func() bool { return strings.Contains(log(), text) }, log)
 }
 
-// overhead compares what the class adds to a pod with what its shim and its pause
-// container hold.
-func (i *installer) overhead(t *testing.T) {
+// overhead has the class add to a pod what it says, and compares that with what the
+// shim and the pause container of the one pod hold.
+func (i *installer) overhead(t *testing.T, ns *cluster.Namespace) {
 	t.Helper()
+	fixed := i.kubectl(t, "get", "runtimeclass", harness.Handler, "-o", "jsonpath={.overhead.podFixed}").Exits(0).Stdout
+	ns.Until("jsonpath={.spec.overhead}", fixed, "pod/web")
 	stated := i.kubectl(t, "get", "runtimeclass", harness.Handler, "-o", "jsonpath={.overhead.podFixed.memory}").Exits(0).Stdout
-	var most, sum float64
+	var most float64
 	if n, err := fmt.Sscanf(stated, "%fMi", &most); n != 1 {
 		t.Fatalf("the overhead is %q: %v", stated, err)
 	}
-	harness.EachPss(t, func(pid int, program string, kB float64) {
-		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-		pause := program == "/bin/sleep" && filepath.Base(exe) != "busybox" // and not runc's, of the installer's pod
-		if program == installedShim || pause {
-			t.Logf("%s, %s: %.0f kB", program, exe, kB)
-			sum += kB
-		}
-	})
-	if sum == 0 || sum > most*1024 {
+	var shims, pauses []float64
+	ns.Eventually("one pod of the class is left", func() bool {
+		shims, pauses = held(t)
+		return len(shims) == 1 && len(pauses) == 1
+	}, func() string { return fmt.Sprintf("shims %v, pause containers %v", shims, pauses) })
+	t.Logf("the shim holds %.0f kB, the pause container %.0f kB", shims[0], pauses[0])
+	if sum := shims[0] + pauses[0]; sum > most*1024 {
 		t.Errorf("the shim and the pause container hold %.0f kB, and the class says %s", sum, stated)
 	}
+}
+
+// held is what the shims and the pause containers of the class hold, in kB each.
+func held(t *testing.T) (shims, pauses []float64) {
+	t.Helper()
+	harness.EachPss(t, func(pid int, program string, kB float64) {
+		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		switch {
+		case program == installedShim:
+			shims = append(shims, kB)
+		case program == "/bin/sleep" && filepath.Base(exe) != "busybox": // and not runc's, of the installer's pod
+			pauses = append(pauses, kB)
+		}
+	})
+	return shims, pauses
 }
 
 // removed waits for the end of a removal, and looks for what is left.
