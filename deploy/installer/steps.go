@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 
 	"containerd-shim-wazero/deploy/installer/config"
 	"containerd-shim-wazero/deploy/installer/host"
@@ -38,7 +39,8 @@ type installer struct {
 	source string // the shim in the image
 	binary string // the shim on the node
 	// pending is a file that says that containerd has not read its
-	// configuration yet. It is made before the configuration changes.
+	// configuration yet. It is made before the configuration changes, and names
+	// the folders that are made or removed with their files.
 	pending string
 }
 
@@ -54,6 +56,9 @@ func (i *installer) install(ctx context.Context) error {
 		return i.node.Label(ctx, cannot.label)
 	}
 	if err := i.copyBinary(); err != nil {
+		return err
+	}
+	if err := i.tidy(); err != nil {
 		return err
 	}
 	changes, err := i.layout.Installation(major, i.binary)
@@ -117,14 +122,14 @@ func (i *installer) copyBinary() error {
 // configure makes the changes and has containerd read them. If it does not come
 // back with them they are undone.
 func (i *installer) configure(ctx context.Context, changes []config.Change) error {
-	if _, err := os.Stat(i.pending); errors.Is(err, fs.ErrNotExist) {
-		if len(changes) == 0 {
-			return nil
-		}
-		if err := replace.File(i.pending, nil, 0o644); err != nil {
-			return err
-		}
-	} else if err != nil {
+	_, err := os.Stat(i.pending)
+	switch {
+	case len(changes) > 0:
+		err = replace.File(i.pending, folders(changes), 0o644)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	for _, change := range changes {
@@ -146,12 +151,38 @@ func (i *installer) configure(ctx context.Context, changes []config.Change) erro
 	return os.Remove(i.pending)
 }
 
+// folders are those that the changes make or remove, one a line.
+func folders(changes []config.Change) (text []byte) {
+	for _, change := range changes {
+		if folder := change.Folder(); folder != "" {
+			text = append(text, folder+"\n"...)
+		}
+	}
+	return text
+}
+
+// tidy removes what one that was killed has left: a file half written, and a folder
+// without the file that it was made for.
+func (i *installer) tidy() error {
+	if err := i.layout.Clear(); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(i.pending)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for folder := range strings.Lines(string(text)) {
+		_ = unix.Rmdir(strings.TrimSuffix(folder, "\n")) // one with a file in it stays
+	}
+	return err
+}
+
 // remove may be ended anywhere and begun again.
 func (i *installer) remove(ctx context.Context) error {
 	if err := i.unused(ctx, removing); err != nil {
 		return err
 	}
-	if err := i.layout.Clear(); err != nil {
+	if err := i.tidy(); err != nil {
 		return err
 	}
 	changes, err := i.layout.Removal()

@@ -136,3 +136,43 @@ func TestFailed(t *testing.T) {
 		t.Errorf("asked %d times", asked)
 	}
 }
+
+// A folder that was made for a file goes with it, wherever the installer was killed:
+// before it had written the file, or after it had removed it.
+func TestKilledBetweenFolderAndFile(t *testing.T) {
+	for left, stays := range map[string]bool{"": false, ".wazero.toml.next": false, "another.toml": true} {
+		dir := t.TempDir()
+		main, folder := filepath.Join(dir, "config.toml"), filepath.Join(dir, "conf.d")
+		text := "version = 3\nimports = [\"" + folder + "/*.toml\"]\n"
+		if err := os.WriteFile(main, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		i := &installer{
+			layout:  config.Layout{Dir: dir},
+			host:    host.Host{Proc: t.TempDir(), Config: main, Settled: time.Millisecond, Patience: time.Millisecond},
+			pending: filepath.Join(dir, "pending"),
+		}
+		changes, err := i.layout.Installation(2, "/opt/wazero/shim")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = i.configure(context.Background(), changes) // nothing runs: it is undone, and still pending
+		if _, err := os.Stat(folder); err == nil {
+			t.Fatal("undone, and the folder is there")
+		}
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if left != "" {
+			if err := os.WriteFile(filepath.Join(folder, left), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := i.tidy(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(folder); (err == nil) != stays {
+			t.Errorf("with %q in it, the folder: %v", left, err)
+		}
+	}
+}

@@ -41,5 +41,13 @@ func (c Change) remove() error {
 	return nil
 }
 
+// Folder is the one that is made, or removed, with the file, "" if none is.
+func (c Change) Folder() string {
+	if bytes.HasPrefix(c.New, []byte(madeFolder)) || bytes.HasPrefix(c.Old, []byte(madeFolder)) {
+		return filepath.Dir(c.Path)
+	}
+	return ""
+}
+
 // Back is the change that undoes this one.
 func (c Change) Back() Change { return Change{Path: c.Path, Old: c.New, New: c.Old} }
