@@ -35,10 +35,10 @@ func TestInterruptedLife(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	for i := range points {
-		signal := signals[random.IntN(len(signals))]
+		away := absences[random.IntN(len(absences))]
 		// A life is some 800 ms: the guest's half a second, its making and removal.
 		delay := time.Duration(random.Int64N(int64(800 * time.Millisecond)))
-		t.Run(fmt.Sprintf("%v after %v", signal, delay.Round(time.Millisecond)), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%v after %v", away, delay.Round(time.Millisecond)), func(t *testing.T) {
 			name, status := "life", strconv.Itoa(10+i)
 			args := slices.Concat([]string{"run", "-d", "--name", name}, runtimes["wasm"], []string{"tick", "25", strconv.Itoa(ticks), ",", "exit", status})
 			line := "docker " + strings.Join(args, " ") + " && docker wait " + name + " && docker rm " + name
@@ -48,13 +48,11 @@ func TestInterruptedLife(t *testing.T) {
 			}
 			from := len(e.Node.Log(t))
 			time.Sleep(delay)
-			e.End(signal)
-			e.Node.End(signal)
+			away.begin(e)
 			// dockerd deletes an ended task before it saves the status: between
 			// the two it is dockerd that loses it.
 			deleted := strings.Contains(e.Node.Log(t)[from:], "shim disconnected")
-			e.Node.Start(t)
-			e.Start(t)
+			away.end(t, e)
 			_ = life.Wait() // its client has lost dockerd, or not
 
 			is := e.Docker(t, "inspect", "-f", "{{.State.Status}}", name)

@@ -20,8 +20,41 @@ import (
 	"containerd-shim-wazero/integration/room"
 )
 
-// signals are the two ways in which dockerd and its containerd go.
-var signals = []syscall.Signal{unix.SIGTERM, unix.SIGKILL}
+// absence is one way in which dockerd and its containerd go.
+type absence struct {
+	signal          syscall.Signal
+	containerdFirst bool
+}
+
+// absences are all of them.
+var absences = []absence{
+	{unix.SIGTERM, false}, {unix.SIGTERM, true}, {unix.SIGKILL, false}, {unix.SIGKILL, true},
+}
+
+func (a absence) String() string {
+	if a.containerdFirst {
+		return fmt.Sprintf("%v, containerd first", a.signal)
+	}
+	return fmt.Sprintf("%v, dockerd first", a.signal)
+}
+
+// begin ends both.
+func (a absence) begin(e *engine.Engine) {
+	if a.containerdFirst {
+		e.Node.End(a.signal)
+	}
+	e.End(a.signal)
+	if !a.containerdFirst {
+		e.Node.End(a.signal)
+	}
+}
+
+// end has both back; dockerd needs containerd.
+func (a absence) end(t *testing.T, e *engine.Engine) {
+	t.Helper()
+	e.Node.Start(t)
+	e.Start(t)
+}
 
 // runtimes has, by kind, the options and the image of docker run: the shim's
 // and, as the oracle, runc's.
@@ -99,40 +132,48 @@ HEALTHCHECK --interval=200ms CMD ["/box", "true"]
 	e.Docker(t, "run", "-d", "--name", "healthy", "--runtime", engine.Runtime, "--platform", "wasi/wasm",
 		"healthy", "sleep", "1000000").Exits(0)
 	pids["healthy"] = pid(t, e, "healthy")
-	for kills, signal := range signals { // SIGKILL is the second
+	kills := 0 // of dockerd
+	for _, away := range absences {
 		followed := map[string]*exec.Cmd{}
 		for kind := range runtimes {
-			followed[kind] = follow(t, e, "ticks-"+kind, counted(t, e, "ticks-"+kind, 0))
+			followed[kind] = follow(t, e, "ticks-"+kind, counted(t, e, "ticks-"+kind, kills))
+		}
+		if away.signal == unix.SIGKILL {
+			kills++
 		}
 		// On runc the status of one that ends meanwhile is lost (255).
-		ended := box(t, e, "ended", "wasm", "", "sleep", "1000000")
-		dies := pid(t, e, ended)
-
-		e.End(signal)
-		e.Node.End(signal)
+		dying := map[string]int{"ended-wasm": pid(t, e, box(t, e, "ended", "wasm", "", "sleep", "1000000"))}
+		for kind := range runtimes {
+			name := box(t, e, "revived", kind, "--restart always", "sleep", "1000000")
+			dying[name] = pid(t, e, name)
+		}
+		away.begin(e)
 		for name, pid := range pids {
 			if !alive(pid) {
-				t.Errorf("%v: %s did not go on", signal, name)
+				t.Errorf("%v: %s did not go on", away, name)
 			}
 		}
 		// docker-proxy, which serves the loopback, went with dockerd.
 		if err := echo("tcp", room.Bridge+":18301", "nobody at home"); err != nil {
-			t.Errorf("%v: the published port while dockerd is away: %v", signal, err)
+			t.Errorf("%v: the published port while dockerd is away: %v", away, err)
 		}
-		_ = unix.Kill(dies, unix.SIGKILL)
-		e.Node.Start(t)
-		e.Start(t)
+		for kind, pid := range dying {
+			if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+				t.Errorf("%v: kill %s: %v", away, kind, err)
+			}
+		}
+		away.end(t, e)
 
 		if err := echo("tcp", "127.0.0.1:18301", "back"); err != nil {
-			t.Errorf("%v: the published port: %v", signal, err)
+			t.Errorf("%v: the published port: %v", away, err)
 		}
 		for name, want := range pids {
 			if got := pid(t, e, name); got != want {
-				t.Errorf("%v: %s had pid %d and has %d", signal, name, want, got)
+				t.Errorf("%v: %s had pid %d and has %d", away, name, want, got)
 			}
 		}
-		e.Docker(t, "wait", ended).Is(0, "137\n")
-		e.Docker(t, "rm", ended).Exits(0)
+		e.Docker(t, "wait", "ended-wasm").Is(0, "137\n")
+		e.Docker(t, "rm", "ended-wasm").Exits(0)
 		checkedAgain(t, e, "healthy")
 		for kind := range runtimes {
 			// docker logs -f ends with dockerd, by status 1 if that was killed.
@@ -140,6 +181,9 @@ HEALTHCHECK --interval=200ms CMD ["/box", "true"]
 			again := follow(t, e, "ticks-"+kind, counted(t, e, "ticks-"+kind, kills))
 			_, _ = again.Process.Kill(), again.Wait()
 			pids["again-"+kind] = comesBack(t, e, "again-"+kind)
+			// What shall always run and died meanwhile runs again.
+			runsAgain(t, e, "revived-"+kind, dying["revived-"+kind])
+			e.Docker(t, "rm", "-f", "revived-"+kind).Exits(0)
 		}
 	}
 }
@@ -162,10 +206,19 @@ func comesBack(t *testing.T, e *engine.Engine, name string) (now int) {
 	if err := unix.Kill(before, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	harness.Eventually(t, name+" comes back", func() bool {
+	return runsAgain(t, e, name, before)
+}
+
+// runsAgain waits for the process of a container after one that has gone.
+func runsAgain(t *testing.T, e *engine.Engine, name string, before int) (now int) {
+	t.Helper()
+	harness.Eventually(t, name+" runs again", func() bool {
 		now = pid(t, e, name)
 		return now != 0 && now != before
 	})
+	if !alive(now) {
+		t.Errorf("%s shall have pid %d, which is not alive", name, now)
+	}
 	return now
 }
 
@@ -193,24 +246,19 @@ func TestRestart(t *testing.T) {
 	e.LoadAll(t)
 	// As process 1 the Linux program does not see SIGTERM.
 	statuses := map[string]string{"wasm": "exited 143", "linux": "exited 137"}
-	for _, signal := range signals {
+	for _, away := range absences {
 		before := map[string]int{}
 		for kind := range runtimes {
 			box(t, e, "once", kind, "--stop-timeout 1", "sleep", "1000000")
 			before[kind] = pid(t, e, box(t, e, "again", kind, "--stop-timeout 1 --restart always", "sleep", "1000000"))
 		}
-		e.End(signal)
-		e.Node.End(signal)
-		e.Node.Start(t)
-		e.Start(t)
+		away.begin(e)
+		away.end(t, e)
 		for kind, want := range statuses {
 			if got := inspect(t, e, "once-"+kind, "{{.State.Status}} {{.State.ExitCode}}"); got != want {
-				t.Errorf("%v: once-%s %s, want %s", signal, kind, got, want)
+				t.Errorf("%v: once-%s %s, want %s", away, kind, got, want)
 			}
-			harness.Eventually(t, "again-"+kind+" runs again", func() bool {
-				now := pid(t, e, "again-"+kind)
-				return now != 0 && now != before[kind]
-			})
+			runsAgain(t, e, "again-"+kind, before[kind])
 		}
 		e.Remove(t)
 	}
