@@ -6,6 +6,7 @@
 package docker
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -140,6 +141,35 @@ func TestBadFilesAsForLinux(t *testing.T) {
 			}
 			said := cannotRun{onWasm + row.options, "bad:test", []string{row.file}, r.Status, []string{row.file}}.refused(t, e)
 			t.Logf("the shim: %s", said)
+		})
+	}
+}
+
+// TestNoModuleIsNotStarted: a file that is no module gives 125 and a sentence.
+// For Linux a file that is no program gives 126 without the right to be executed,
+// which a module needs not; with it the container is started, ends with 255, and
+// State.Error is empty.
+func TestNoModuleIsNotStarted(t *testing.T) {
+	e := engine.Shared(t)
+	e.LoadAll(t)
+	e.Load(t, harness.BadImage(t))
+	dir := t.TempDir()
+	words := harness.BadModules()
+	for _, file := range harness.BadImage(t).Files {
+		if !slices.Contains([]string{"empty.wasm", "text.wasm", "truncated.wasm", "corrupt.wasm", "version.wasm"}, file.Path) {
+			continue
+		}
+		t.Run(file.Path, func(t *testing.T) {
+			path := filepath.Join(dir, file.Path)
+			for mode, status := range map[os.FileMode]int{0o644: 126, 0o755: 255} {
+				if err := errors.Join(os.WriteFile(path, file.Body, mode), os.Chmod(path, mode)); err != nil {
+					t.Fatal(err)
+				}
+				mount := "-v " + path + ":/" + file.Path
+				linux := append(strings.Fields("run --rm "+mount+" --entrypoint /"+file.Path), runtimes["linux"]...)
+				e.Docker(t, linux...).Exits(status)
+				cannotRun{onWasm + mount, "bad:test", []string{"/" + file.Path}, 125, words[file.Path]}.refused(t, e)
+			}
 		})
 	}
 }

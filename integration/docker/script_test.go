@@ -34,6 +34,7 @@ const asForLinux = "# As for Linux"
 func TestScripts(t *testing.T) {
 	e := engine.Shared(t)
 	e.LoadAll(t)
+	gonet(t, e)
 	files, err := filepath.Glob("scripts/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scripts: ", err)

@@ -136,6 +136,8 @@ func newEngine(node *harness.Node) *Engine {
 		"bip":                   fmt.Sprintf("10.%d.0.1/24", 100+number),
 		"default-address-pools": []map[string]any{{"base": fmt.Sprintf("10.%d.0.0/16", 150+number), "size": 24}},
 		"shutdown-timeout":      5,
+		// docker checkpoint is there only so.
+		"experimental": true,
 	}
 	return e
 }
