@@ -53,6 +53,9 @@ func (s *service) Create(ctx context.Context, r *taskapi.CreateTaskRequest) (*ta
 func (s *service) reserve(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.over {
+		return fmt.Errorf("container %s: its group's shim is about to end: try again: %w", id, errdefs.ErrUnavailable)
+	}
 	if _, ok := s.containers[id]; ok || s.linux.Has(id) {
 		return fmt.Errorf("container %s: %w", id, errdefs.ErrAlreadyExists)
 	}

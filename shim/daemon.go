@@ -71,13 +71,15 @@ func Run(inv *bootstrap.Invocation) error {
 		return err
 	}
 	events := event.New(inv.Namespace, inv.TTRPCAddress)
+	// Without its name a `start` for the group makes a new shim, whose socket it then is.
+	unname := sync.OnceFunc(func() { _ = os.Remove(inv.Socket) })
 	over := make(chan struct{})
 	s := &service{
 		namespace:  inv.Namespace,
 		address:    inv.Address,
 		events:     events,
 		output:     output,
-		shutdown:   sync.OnceFunc(func() { close(over) }),
+		shutdown:   sync.OnceFunc(func() { unname(); close(over) }),
 		containers: make(map[string]*task.Container),
 		caches:     make(map[string]*cache.Cache),
 	}
@@ -105,8 +107,7 @@ func Run(inv *bootstrap.Invocation) error {
 		err = fmt.Errorf("serve the task service: %w", err)
 		s.stopAll()
 	}
-	// From now on a `start` for the group makes a new shim.
-	_ = os.Remove(inv.Socket)
+	unname()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	err = errors.Join(err, events.Close(ctx))
@@ -138,7 +139,7 @@ func (s *service) endOrphan(bundle string) {
 		s.orphan.Reset(orphanTime)
 		return
 	}
-	s.shutdown()
+	s.end()
 }
 
 func exists(bundle string) bool {

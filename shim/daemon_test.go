@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"containerd-shim-wazero/linux"
@@ -54,6 +55,9 @@ func TestOrphan(t *testing.T) {
 	case <-over:
 	case <-time.After(time.Minute):
 		t.Fatal("it never ends")
+	}
+	if err := s.reserve("late"); !errdefs.IsUnavailable(err) {
+		t.Errorf("it takes a container that would die with it: %v", err)
 	}
 }
 

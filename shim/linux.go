@@ -57,7 +57,9 @@ func (s *service) deleteLinux(ctx context.Context, r *taskapi.DeleteRequest) (*t
 func (s *service) endWithRunc() {
 	clog.L.Error("the shim for runc has ended: the pod ends with it")
 	s.stopAll()
-	s.shutdown()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end()
 }
 
 // rootPath is where the container's root file system is on the host.

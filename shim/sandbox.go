@@ -250,7 +250,7 @@ func (s *service) ShutdownSandbox(ctx context.Context, req []byte) ([]byte, erro
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.unused() {
-		s.shutdown()
+		s.end()
 	}
 	return nil, nil
 }

@@ -36,7 +36,7 @@ type service struct {
 	address string
 	events  task.Publisher
 	output  *log.Output
-	// shutdown is called once no container is left and containerd says so.
+	// shutdown has the process end. Only end calls it, perhaps more than once.
 	shutdown func()
 	// orphan looks whether a shim in which nothing runs is still known to containerd.
 	orphan *time.Timer
@@ -47,6 +47,8 @@ type service struct {
 	mu sync.Mutex
 	// containers by id, but those of linux; nil while one is being created. Guarded by mu.
 	containers map[string]*task.Container
+	// over is set when the shim has begun to end. Guarded by mu.
+	over bool
 	// pod is what the sandbox API has made, nil without. Guarded by mu.
 	pod *podSandbox
 	// caches by folder. Guarded by mu.
@@ -292,9 +294,16 @@ func (s *service) Shutdown(context.Context, *taskapi.ShutdownRequest) (*emptypb.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.unused() {
-		s.shutdown()
+		s.end()
 	}
 	return empty, nil
+}
+
+// end ends the shim, which takes no container any more: who has found it only just
+// now gets an error instead of a container that soon dies with it. s.mu is held.
+func (s *service) end() {
+	s.over = true
+	s.shutdown()
 }
 
 // unused reports whether there is no container of any kind. s.mu is held.
