@@ -33,6 +33,11 @@ var effects = []struct {
 }{
 	{"-m 64m", "memory", cgroup("memory", "memory.limit_in_bytes", "memory.max"), "67108864"},
 	{"-m 64m --memory-reservation 32m", "memory reservation", cgroup("memory", "memory.soft_limit_in_bytes", "memory.low"), "33554432"},
+	{"-m 64m --memory-swap 128m", "memory and swap", cgroup("memory", "memory.memsw.limit_in_bytes", ""), "134217728"},
+	{"--memory-swappiness 10", "swappiness", cgroup("memory", "memory.swappiness", ""), "10"},
+	{"-m 64m --oom-kill-disable", "no killer", line(cgroup("memory", "memory.oom_control", ""), "oom_kill_disable 1"), "oom_kill_disable 1"},
+	{"--cpu-rt-period 500000", "realtime period", cgroup("cpu", "cpu.rt_period_us", ""), "500000"},
+	{"--cpuset-mems 0", "memory nodes", cgroup("cpuset", "cpuset.mems", "cpuset.mems"), "0"},
 	{"--cpus 0.5", "processor time", cgroup("cpu", "cpu.cfs_quota_us", ""), "50000"},
 	{"--cpu-period 50000 --cpu-quota 10000", "period", cgroup("cpu", "cpu.cfs_period_us", ""), "50000"},
 	{"--cpu-shares 512", "shares", cgroup("cpu", "cpu.shares", ""), "512"},
@@ -52,6 +57,8 @@ var effects = []struct {
 	{"--uts host", "uts namespace", shared("uts"), "the host's"},
 	{"--network host", "network namespace", shared("net"), "the host's"},
 	{"--cgroupns host", "cgroup namespace", shared("cgroup"), "the host's"},
+	{"--cgroupns private", "own cgroup namespace", shared("cgroup"), "its own"},
+	// Whose it would be otherwise is in TestUsernsRemap.
 	{"--userns host", "user namespace", shared("user"), "the host's"},
 	{"--ipc private", "own ipc namespace", shared("ipc"), "its own"},
 	{"", "own pid namespace", shared("pid"), "its own"},
