@@ -131,4 +131,8 @@ func hello(t *testing.T, ns *cluster.Namespace) {
 	ns.Apply(pod("hello", once, container("app", harness.Guests, "", "/hello-rust.wasm")))
 	ns.Until(phase, "Succeeded", "pod/hello")
 	ns.Logs("hello", "hello")
+	ns.Until("jsonpath={.status.containerStatuses[0].state.terminated.reason}", "Completed", "pod/hello")
+	if line := ns.Ask("get", "pod", "hello", "--no-headers"); !contains(line, " Completed ") {
+		t.Errorf("kubectl get pod says %q", line)
+	}
 }
