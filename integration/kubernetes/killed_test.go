@@ -45,6 +45,7 @@ func killed(t *testing.T, ns *cluster.Namespace) {
 	ns.Eventually("all pods are gone", func() bool { return ns.Ask("get", "pods", "-o", "name") == "" }, func() string {
 		return ns.Kubectl("get", "pods").Stdout
 	})
+	ns.RemoveEnded()
 	k.orphans()
 }
 

@@ -42,12 +42,18 @@ func (ns *Namespace) remove(before harness.Holdings) {
 	}
 	ns.Kubectl("delete", "pods", "--all", "--grace-period=1").Exits(0)
 	ns.Cluster.Kubectl(ns.t, "delete", "namespace", ns.Name, "--timeout", (2 * harness.Patience).String()).Exits(0)
-	// The kubelet does this too, within a minute.
-	for _, sandbox := range strings.Fields(ns.Node.Crictl(ns.t, "pods", "-q", "--state", "NotReady").Exits(0).Stdout) {
-		ns.Node.Crictl(ns.t, "rmp", sandbox)
-	}
+	ns.RemoveEnded()
 	for _, item := range harness.LeftSince(before) {
 		ns.t.Errorf("left behind: %s", item)
+	}
+}
+
+// RemoveEnded removes what is left on the node of pods that have ended. The kubelet
+// does this too, within a minute.
+func (ns *Namespace) RemoveEnded() {
+	ns.t.Helper()
+	for _, sandbox := range strings.Fields(ns.Node.Crictl(ns.t, "pods", "-q", "--state", "NotReady").Exits(0).Stdout) {
+		ns.Node.Crictl(ns.t, "rmp", sandbox)
 	}
 }
 
