@@ -87,43 +87,6 @@ stringData: {password: "s3cret\n"}
 	}
 }
 
-// security is what a securityContext asks, as the kernel shows it.
-func security(t *testing.T, ns *cluster.Namespace) {
-	host := t.TempDir()
-	ns.Apply(pod("user", once+`, securityContext: {runAsUser: 1000, runAsGroup: 1000, runAsNonRoot: true, fsGroup: 3000,
-      supplementalGroups: [4000], seccompProfile: {type: RuntimeDefault}, sysctls: [{name: net.ipv4.ip_unprivileged_port_start, value: "80"}]},
-    volumes: [{name: data, emptyDir: {}}]`,
-		box("app", `securityContext: {readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}},
-    volumeMounts: [{name: data, mountPath: /data}]`,
-			"try", "write", "/tmp/x", "x", ",", "write", "/data/mine", "x", ",", "try", "cat", "/home/private", ",", "sleep", "600000")) +
-		pod("refused", once+", securityContext: {runAsNonRoot: true}", box("app", "", "true")) +
-		pod("privileged", once+", volumes: [{name: host, hostPath: {path: "+host+"}}]", box("app",
-			"securityContext: {privileged: true}, volumeMounts: [{name: host, mountPath: /data}]", "write", "/data/root", "x")))
-	ns.Ready("user")
-	ns.Logs("box: /tmp/x: Read-only file system", "user")
-	ns.Logs("box: /home/private: Permission denied", "user")
-	pid := ns.Pid("user", "app")
-	status, err := os.ReadFile("/proc/" + pid + "/status")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
-		"\nUid:\t1000\t1000\t1000\t1000\n", "\nGid:\t1000\t1000\t1000\t1000\n", "\nNoNewPrivs:\t1\n", "\nSeccomp:\t2\n",
-		"\nCapEff:\t0000000000000000\n", "\nCapBnd:\t0000000000000000\n",
-	} {
-		if !strings.Contains(string(status), want) {
-			t.Errorf("%q is not in the status of the process:\n%s", want, status)
-		}
-	}
-	for _, group := range []string{"3000", "4000"} {
-		if !strings.Contains(strings.Split(string(status), "Groups:")[1], group) {
-			t.Errorf("group %s is missing", group)
-		}
-	}
-	ns.Until("jsonpath={.status.containerStatuses[0].state.waiting.reason}", "CreateContainerConfigError", "pod/refused")
-	ns.Until(phase, "Succeeded", "pod/privileged")
-}
-
 func hostNamespaces(t *testing.T, ns *cluster.Namespace) {
 	ns.Apply(pod("host", "hostNetwork: true, hostPID: true, hostIPC: true", box("app", "", "sleep", "600000")))
 	ns.Ready("host")

@@ -7,6 +7,7 @@ package kubernetes
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -28,12 +29,17 @@ func contains(text, part string) bool { return strings.Contains(text, part) }
 // kubectl's commands on a container that runs.
 func kubectl(t *testing.T, ns *cluster.Namespace) {
 	ns.Apply(pod("app", "", box("app", "stdin: true, stdinOnce: true", "echo", "begun", ",", "answer", ",", "sleep", "600000"),
-		container("web", web, "")))
+		container("web", web, `env: [{name: VERSION, value: forwarded}]`)))
 	ns.Ready("app")
 	ns.Logs("begun", "app", "-c", "app")
 	attach := ns.Command("attach", "-i", "app", "-c", "app")
 	attach.Stdin = strings.NewReader("typed\n")
-	ends(t, attach, func() { ns.Logs("got typed", "app", "-c", "app") })
+	answered := &output{}
+	attach.Stdout = answered
+	ends(t, attach, func() {
+		ns.Eventually("attach prints the answer", func() bool { return contains(answered.String(), "got typed\n") }, answered.String)
+	})
+	ns.Logs("got typed", "app", "-c", "app")
 
 	ns.Kubectl("exec", "app", "-c", "app", "--", "/box.wasm", "echo", "hi").Is(0, "hi\n")
 	ns.Kubectl("exec", "app", "-c", "app", "--", "/box.wasm", "exit", "7").Exits(7)
@@ -54,7 +60,10 @@ func kubectl(t *testing.T, ns *cluster.Namespace) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res.Body.Close()
+		defer res.Body.Close()
+		if body, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusOK || string(body) != "web forwarded\n" {
+			t.Errorf("through the forwarded port: %s, %q, %v", res.Status, body, err)
+		}
 	})
 }
 
@@ -73,12 +82,16 @@ func copying(t *testing.T, ns *cluster.Namespace) {
 	ns.Apply(pod("web", "", container("web", web, "")))
 	ns.Ready("web")
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "there"), []byte(strings.Repeat("and back\n", 10000)), 0o644); err != nil {
+	var text strings.Builder
+	for i := range 10000 {
+		fmt.Fprintln(&text, "and back,", i)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "there"), []byte(text.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	ns.Kubectl("cp", filepath.Join(dir, "there"), "web:/work/copied").Exits(0)
 	ns.Kubectl("cp", "web:/work/copied", filepath.Join(dir, "back")).Exits(0)
-	if b, err := os.ReadFile(filepath.Join(dir, "back")); err != nil || len(b) != 90000 {
-		t.Errorf("%d bytes came back: %v", len(b), err)
+	if b, err := os.ReadFile(filepath.Join(dir, "back")); err != nil || string(b) != text.String() {
+		t.Errorf("%d bytes came back, not the same %d: %v", len(b), text.Len(), err)
 	}
 }

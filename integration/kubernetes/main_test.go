@@ -43,6 +43,8 @@ func TestCluster(t *testing.T) {
 		{"resize", resize},
 		{"figures", figures},
 		{"security", security},
+		{"capabilities", capabilities},
+		{"seccomp", seccomp},
 		{"host namespaces", hostNamespaces},
 		{"user namespace", userNamespace},
 		{"mixed", mixed},

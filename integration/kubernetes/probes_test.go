@@ -6,14 +6,15 @@
 package kubernetes
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"containerd-shim-wazero/integration/kubernetes/cluster"
 )
 
-const restarts = "jsonpath={.status.containerStatuses[0].restartCount}"
+// restarts is how often a container of a pod was.
+func restarts(container string) string {
+	return "jsonpath={.status.containerStatuses[?(@.name=='" + container + "')].restartCount}"
+}
 
 // probes of every kind decide, by the guest's answer, about readiness and life.
 func probes(t *testing.T, ns *cluster.Namespace) {
@@ -32,43 +33,16 @@ func probes(t *testing.T, ns *cluster.Namespace) {
 	ns.Until(ready, "False", "pod/kinds")
 	ns.Kubectl("exec", "kinds", "-c", "web", "--", "/box.wasm", "rm", "/tmp/sick").Exits(0)
 	ns.Ready("kinds")
-	ns.Until(restarts, "0", "pod/kinds")
+	ns.Until(restarts("web"), "0", "pod/kinds")
 	ns.Eventually("the container is restarted for its probe", func() bool {
-		return ns.Ask("get", "pod", "dies", "-o", restarts) != "0"
+		return ns.Ask("get", "pod", "dies", "-o", restarts("app")) != "0"
 	}, func() string { return ns.Kubectl("describe", "pod", "dies").Stdout })
-}
-
-// hooks before the end and after the start, of every kind.
-func hooks(t *testing.T, ns *cluster.Namespace) {
-	dir := t.TempDir()
-	ns.Apply(pod("hooks", "volumes: [{name: data, hostPath: {path: \""+dir+"\"}}]",
-		container("web", web, `lifecycle: {
-      postStart: {exec: {command: [/box.wasm, write, /work/started, x]}},
-      preStop: {httpGet: {path: "/hook?of=stop", port: 8080}}},
-    volumeMounts: [{name: data, mountPath: /data}]`),
-		box("other", `lifecycle: {preStop: {exec: {command: [/box.wasm, write, /data/stopped, x]}}},
-    volumeMounts: [{name: data, mountPath: /data}]`, "sleep", "600000"),
-		box("waits", "lifecycle: {preStop: {sleep: {seconds: 1}}}", "sleep", "600000")))
-	ns.Ready("hooks")
-	ns.Kubectl("exec", "hooks", "-c", "web", "--", "/box.wasm", "cat", "/work/started").Is(0, "x")
-	follow := ns.Command("logs", "-f", "hooks", "-c", "web")
-	follow.Stdout = &output{}
-	if err := follow.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ns.Kubectl("delete", "pod", "hooks").Exits(0)
-	_ = follow.Wait()
-	if log := follow.Stdout.(*output).String(); !contains(log, "web: hook stop") {
-		t.Errorf("the log ends with %q", log)
-	}
-	if b, err := os.ReadFile(filepath.Join(dir, "stopped")); err != nil || string(b) != "x" {
-		t.Errorf("the exec before the end wrote %q, %v", b, err)
-	}
 }
 
 // endings: exit codes, messages, restarts, and the state that describe shows.
 func endings(t *testing.T, ns *cluster.Namespace) {
 	ns.Apply(pod("says", once, box("app", "", "write", "/dev/termination-log", "the last words", ",", "exit", "3")) +
+		pod("elsewhere", once, box("app", "terminationMessagePath: /tmp/words", "write", "/tmp/words", "said there", ",", "exit", "0")) +
 		pod("logs", once, box("app", "terminationMessagePolicy: FallbackToLogsOnError", "err", "went wrong", ",", "exit", "4")) +
 		pod("traps", once, container("app", harnessGuests, "", "/trap.wasm")) +
 		pod("loops", "", box("app", "", "echo", "again", ",", "exit", "1")) +
@@ -77,6 +51,7 @@ func endings(t *testing.T, ns *cluster.Namespace) {
 		return "jsonpath={.status.containerStatuses[0].state.terminated." + field + "}"
 	}
 	ns.Until(state("message"), "the last words", "pod/says")
+	ns.Until(state("message"), "said there", "pod/elsewhere")
 	ns.Until(state("exitCode"), "3", "pod/says")
 	ns.Until(state("reason"), "Error", "pod/says")
 	ns.Until(state("message"), "went wrong", "pod/logs")

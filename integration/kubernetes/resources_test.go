@@ -6,7 +6,6 @@
 package kubernetes
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,24 +24,58 @@ func limits(t *testing.T, ns *cluster.Namespace) {
 			"resources: {limits: {memory: 32Mi}}, volumeMounts: [{name: memory, mountPath: /memory}]", "fill", "/memory/x", "100")) +
 		pod("guaranteed", "", box("app", "resources: {limits: {memory: 64Mi, cpu: 500m}, requests: {memory: 64Mi, cpu: 500m}}", "sleep", "600000")) +
 		pod("burstable", "resources: {limits: {memory: 128Mi, cpu: 1}, requests: {cpu: 100m}}", box("app", "", "sleep", "600000")) +
+		pod("inherits", once+", resources: {limits: {memory: 64Mi}}", box("app", "", "grow", "256")) +
 		pod("besteffort", "", box("app", "", "sleep", "600000")))
-	ns.Until(phase, "Succeeded", "pod/grows")
-	ns.Logs("refused at", "grows")
+	for _, name := range []string{"grows", "inherits"} {
+		ns.Until(phase, "Succeeded", "pod/"+name)
+		ns.Logs("refused at", name)
+	}
 	ns.Until("jsonpath={.status.containerStatuses[0].state.terminated.reason}", "OOMKilled", "pod/killed")
 	ns.Until("jsonpath={.status.containerStatuses[0].state.terminated.exitCode}", "137", "pod/killed")
-	for name, class := range map[string]string{"guaranteed": "Guaranteed", "burstable": "Burstable", "besteffort": "BestEffort"} {
+	qualities(t, ns)
+	for _, c := range []struct{ pod, up, controller, file, want string }{
+		{"guaranteed", ".", "memory", "memory.limit_in_bytes", "67108864"},
+		{"guaranteed", ".", "cpu", "cpu.cfs_quota_us", "50000"},
+		{"guaranteed", ".", "cpu", "cpu.shares", "512"},
+		// The pod's own, and what its container has of it.
+		{"burstable", "..", "memory", "memory.limit_in_bytes", "134217728"},
+		{"burstable", "..", "cpu", "cpu.cfs_quota_us", "100000"},
+		{"burstable", "..", "cpu", "cpu.shares", "102"},
+		{"burstable", ".", "memory", "memory.limit_in_bytes", "134217728"},
+		{"burstable", ".", "cpu", "cpu.cfs_quota_us", "100000"},
+		{"besteffort", ".", "cpu", "cpu.shares", "2"},
+	} {
+		file := filepath.Join(cgroupOf(t, ns, c.pod, c.controller), c.up, c.file)
+		if b, err := os.ReadFile(file); err != nil || strings.TrimSpace(string(b)) != c.want {
+			t.Errorf("%s of %s/%s is %s, want %s (%v)", c.file, c.pod, c.up, b, c.want, err)
+		}
+	}
+}
+
+// qualities are the classes of service: by the class the kubelet chooses the
+// process's cgroup, and how readily the kernel kills it.
+func qualities(t *testing.T, ns *cluster.Namespace) {
+	scores := map[string]int{}
+	for name, quality := range map[string]struct{ class, group string }{
+		"guaranteed": {"Guaranteed", "/kubepods/pod"}, "burstable": {"Burstable", "/kubepods/burstable/pod"},
+		"besteffort": {"BestEffort", "/kubepods/besteffort/pod"},
+	} {
 		ns.Ready(name)
-		ns.Until("jsonpath={.status.qosClass}", class, "pod/"+name)
+		ns.Until("jsonpath={.status.qosClass}", quality.class, "pod/"+name)
+		for _, controller := range []string{"memory", "cpu"} {
+			if group := cgroupOf(t, ns, name, controller); !strings.Contains(group, quality.group) {
+				t.Errorf("the %s cgroup of %s is %s", controller, name, group)
+			}
+		}
+		score, err := os.ReadFile("/proc/" + ns.Pid(name, "app") + "/oom_score_adj")
+		if err != nil {
+			t.Fatal(err)
+		}
+		scores[name], _ = strconv.Atoi(strings.TrimSpace(string(score)))
 	}
-	if got := cgroupFile(t, ns, "guaranteed", "memory", "memory.limit_in_bytes"); got != "67108864" {
-		t.Errorf("the memory limit is %s", got)
-	}
-	if got := cgroupFile(t, ns, "guaranteed", "cpu", "cpu.cfs_quota_us"); got != "50000" {
-		t.Errorf("the processor's quota is %s", got)
-	}
-	parent := filepath.Dir(cgroupOf(t, ns, "burstable", "memory"))
-	if b, err := os.ReadFile(filepath.Join(parent, "memory.limit_in_bytes")); err != nil || strings.TrimSpace(string(b)) != "134217728" {
-		t.Errorf("the pod's own memory limit is %s, %v", b, err)
+	// Guaranteed is -997, where root may go below what it was given.
+	if scores["besteffort"] != 1000 || scores["burstable"] < 2 || scores["burstable"] > 999 || scores["guaranteed"] > 0 {
+		t.Errorf("the scores are %v", scores)
 	}
 }
 
@@ -122,49 +155,5 @@ func resize(t *testing.T, ns *cluster.Namespace) {
 		}, func() string { return memory + " " + quota })
 		ns.Until("jsonpath={.status.containerStatuses[0].resources.limits.memory}", step.memory, "pod/app")
 	}
-	ns.Until(restarts, "0", "pod/app")
-}
-
-// figures of a Wasm container, as the kubelet tells them.
-func figures(t *testing.T, ns *cluster.Namespace) {
-	ns.Apply(pod("spins", "", box("app", "", "spin")))
-	ns.Ready("spins")
-	node := "/api/v1/nodes/" + cluster.NodeName + "/proxy"
-	var last string
-	ns.Eventually("the summary has the container", func() bool {
-		last = ns.Kubectl("get", "--raw", node+"/stats/summary").Stdout
-		var summary struct {
-			Pods []struct {
-				PodRef     struct{ Name string }
-				Containers []struct {
-					CPU    struct{ UsageNanoCores, UsageCoreNanoSeconds uint64 }
-					Memory struct{ WorkingSetBytes, UsageBytes uint64 }
-				}
-			}
-		}
-		if err := json.Unmarshal([]byte(last), &summary); err != nil {
-			return false
-		}
-		for _, p := range summary.Pods {
-			if p.PodRef.Name == "spins" && len(p.Containers) == 1 {
-				c := p.Containers[0]
-				return c.CPU.UsageNanoCores > 1e8 && c.CPU.UsageCoreNanoSeconds > 1e9 && c.Memory.WorkingSetBytes > 1e5
-			}
-		}
-		return false
-	}, func() string { return last })
-	ns.Eventually("the metrics have the container", func() bool {
-		last = ns.Kubectl("get", "--raw", node+"/metrics/resource").Stdout
-		for _, metric := range []string{"container_cpu_usage_seconds_total", "container_memory_working_set_bytes"} {
-			if !strings.Contains(last, metric+`{container="app",namespace="`+ns.Name+`",pod="spins"}`) {
-				return false
-			}
-		}
-		return true
-	}, func() string { return last })
-	ns.Eventually("kubectl top shows the pod", func() bool {
-		last = ns.Kubectl("top", "pod", "spins", "--no-headers").Stdout
-		fields := strings.Fields(last)
-		return len(fields) == 3 && fields[1] != "0m" && fields[2] != "0Mi"
-	}, func() string { return last })
+	ns.Until(restarts("app"), "0", "pod/app")
 }
