@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +42,19 @@ func badInput(t *testing.T, ns *cluster.Namespace) {
 		cases = append(cases, bad{more: once, app: container("app", harness.Guests, "", command), reason: "StartError", words: words})
 	}
 	cases = append(cases, badPods(t, img.Name)...)
+	retried := slices.IndexFunc(cases, func(c bad) bool { return c.more == "" && c.reason == "StartError" })
+	watched, states := &output{}, ns.Command("get", "pods", "--watch", "-o",
+		`jsonpath={.metadata.name}={.status.containerStatuses[0].state.waiting.reason}{"\n"}`)
+	states.Stdout = watched
+	ends(t, states, func() { badCases(ns, cases) })
+	// Between a start that failed and the wait before the next.
+	if state := cases[retried].name + "=RunContainerError\n"; !contains(watched.String(), state) {
+		t.Errorf("%q is not among the states:\n%s", state, watched)
+	}
+}
+
+// badCases applies the pods and has each tell.
+func badCases(ns *cluster.Namespace, cases []bad) {
 	manifest := ""
 	for i := range cases {
 		cases[i].name = fmt.Sprintf("bad-%d", i)
@@ -56,9 +70,13 @@ spec: {` + wasm + `, containers: [` + box("app", "", "true") + `]}
 	for _, c := range cases {
 		c.told(ns)
 	}
+	// What describe says of the pod has its annotations too: only an event tells.
+	var events string
 	ns.Eventually("the bad annotation is named", func() bool {
-		return contains(ns.Kubectl("describe", "pod", "annotated").Stdout, "no-such-key")
-	}, func() string { return ns.Kubectl("describe", "pod", "annotated").Stdout })
+		events = ns.Ask("get", "events", "--field-selector", "involvedObject.name=annotated,reason=FailedCreatePodSandBox",
+			"-o", "jsonpath={.items[*].message}")
+		return contains(events, "unknown annotation") && contains(events, "no-such-key")
+	}, func() string { return events })
 }
 
 // badPods are those whose module is good, or that have none.

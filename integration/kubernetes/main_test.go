@@ -48,6 +48,7 @@ func TestCluster(t *testing.T) {
 		{"host namespaces", hostNamespaces},
 		{"user namespace", userNamespace},
 		{"mixed", mixed},
+		{"sidecar", sidecar},
 		{"debug", debug},
 		{"bad input", badInput},
 		{"example", example},
