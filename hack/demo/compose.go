@@ -35,7 +35,7 @@ func stack() error {
 			return err
 		}
 	}
-	os.Setenv("COMPOSE_FILE", "examples/compose/compose.yaml:integration/compose/override.yaml")
+	os.Setenv("COMPOSE_FILE", "examples/compose/compose.yaml:integration/compose/servers.yaml:integration/compose/modules.yaml")
 	os.Setenv("COMPOSE_PROGRESS", "quiet")
 	// Whatever fails, the stack is taken down before dockerd is.
 	err = scenes()

@@ -69,6 +69,7 @@ func project(t *testing.T, e *engine.Engine, name string, service []string, coun
 	began = time.Now()
 	e.Shell(t, dir, "docker compose down").Exits(0)
 	c.down = time.Since(began)
+	e.Docker(t, "ps", "-aq").Is(0, "")
 	return c
 }
 

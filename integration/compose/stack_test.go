@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"containerd-shim-wazero/integration/docker/engine"
 	"containerd-shim-wazero/integration/harness"
@@ -37,7 +36,11 @@ func newStack(t testing.TB) stack {
 		t.Fatal(err)
 	}
 	s := stack{Engine: engine.Shared(t), TB: t, dir: filepath.Join(root, "examples/compose")}
-	s.files = "docker compose -f compose.yaml -f " + filepath.Join(root, "integration/compose/override.yaml") + " "
+	s.files = "docker compose -f compose.yaml"
+	for _, file := range []string{"servers.yaml", "modules.yaml"} {
+		s.files += " -f " + filepath.Join(root, "integration/compose", file)
+	}
+	s.files += " "
 	for _, make := range []func() (image.Image, error){
 		PostgresImage, RedisImage,
 		func() (image.Image, error) { return WasmImage("api", harness.Built(t, "example", "api.wasm")) },
@@ -172,78 +175,6 @@ func (s stack) kill() {
 	})
 	s.done(made.ID)
 	s.healthy("worker", 1)
-}
-
-// restart restarts PostgreSQL under load: the api says so with 503 and
-// recovers, and what it said yes to is there.
-func (s stack) restart() {
-	stop := make(chan struct{})
-	said := make(chan load)
-	const clients = 4
-	for range clients {
-		go func() { said <- press(stop) }()
-	}
-	s.compose("restart --timeout 10 postgres")
-	s.healthy("postgres", 1)
-	harness.Eventually(s.TB, "the api recovers", func() bool {
-		status, _ := api.Ask(http.MethodGet, "/health", nil, &struct{}{})
-		return status == 200
-	})
-	close(stop)
-	refused := 0
-	for range clients {
-		l := <-said
-		refused += l.refused
-		for _, wrong := range l.wrong {
-			s.Error(wrong)
-		}
-		for id, text := range l.made {
-			if got := s.done(id); got.Text != text || got.Words != 2 {
-				s.Errorf("task %d is %+v, want %q", id, got, text)
-			}
-		}
-		if len(l.made) == 0 {
-			s.Error("a client made nothing")
-		}
-	}
-	if refused == 0 {
-		s.Error("nothing was refused: the restart fell into no load")
-	}
-	s.healthy("api", 1)
-	harness.Eventually(s.TB, "as many are counted as were made", func() bool {
-		var counted Stats
-		status, err := api.Ask(http.MethodGet, "/stats", nil, &counted)
-		return status == 200 && err == nil && counted.Made == counted.Done
-	})
-}
-
-// load is what one client saw.
-type load struct {
-	made    map[int64]string
-	refused int
-	wrong   []string
-}
-
-func press(stop <-chan struct{}) load {
-	l := load{made: map[int64]string{}}
-	for i := 0; ; i++ {
-		select {
-		case <-stop:
-			return l
-		case <-time.After(20 * time.Millisecond):
-		}
-		text := fmt.Sprintf("load %d", i)
-		var made Task
-		status, err := api.Ask(http.MethodPost, "/tasks", map[string]string{"text": text}, &made)
-		switch {
-		case err == nil && status == http.StatusCreated && made.Text == text && made.ID > 0:
-			l.made[made.ID] = text
-		case err == nil && status == http.StatusServiceUnavailable:
-			l.refused++
-		default:
-			l.wrong = append(l.wrong, fmt.Sprintf("create %q: %d, %v, %+v", text, status, err, made))
-		}
-	}
 }
 
 // scale has three workers do the work of one; each task is done once.
