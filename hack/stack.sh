@@ -53,7 +53,10 @@ docker() {
 	CGO_ENABLED=0 compile docker github.com/docker/cli/cmd/docker \
 		-gcflags=github.com/docker/cli/...=-lang=go1.26 \
 		-ldflags "-s -w -X github.com/docker/cli/cli/version.Version=$v"
-	CGO_ENABLED=0 stripped docker-buildx github.com/docker/buildx/cmd/buildx
+	# Compose builds by a buildx that tells a version it knows.
+	buildx=github.com/docker/buildx
+	v=$(go list -C "$module" -mod=readonly -m -f '{{.Version}}' $buildx)
+	CGO_ENABLED=0 compile docker-buildx $buildx/cmd/buildx -ldflags "-s -w -X $buildx/version.Version=$v"
 	CGO_ENABLED=0 stripped docker-compose github.com/docker/compose/v5/cmd
 }
 
