@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 out=build/machine
 mkdir -p $out
 export CGO_ENABLED=0
-hack/stack.sh docker containerd-2.4 runc
+hack/stack.sh docker containerd-2.4 runc crictl
 go build -trimpath -buildvcs=false -ldflags "-s -w" -o $out/ ./cmd/containerd-shim-wazero-v1
 go test -c -trimpath -tags cgroup2 -ldflags "-s -w" -o $out/machine.test ./integration/machine
 go test -c -trimpath -ldflags "-s -w" -o $out/cgroup.test ./sandbox/cgroup
