@@ -77,7 +77,7 @@ func (r result) holds(t *testing.T, oracle result) {
 	t.Logf("runc passes %d and fails %d, %s passes %d and fails %d",
 		len(oracle.passed), len(oracle.failed), harness.Handler, len(r.passed), len(r.failed))
 	t.Logf("both pass:\n\t%s", strings.Join(common(r.passed, oracle.passed), "\n\t"))
-	t.Logf("both skip:\n\t%s", strings.Join(common(r.skipped, oracle.skipped), "\n\t"))
+	t.Logf("neither runs:\n\t%s", strings.Join(common(r.skipped, oracle.skipped), "\n\t"))
 	for name := range oracle.passed {
 		if _, ok := r.passed[name]; !ok {
 			t.Errorf("runc passes, %s does not: %s: %s", harness.Handler, name, r.failed[name])
