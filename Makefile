@@ -73,6 +73,7 @@ test-docker: deps guests
 	hack/stack.sh docker containerd-2.4 runc rootless
 	hack/example.sh
 	go test -tags integration -count 1 -p 1 -timeout 30m ./integration/docker/... ./integration/compose
+	hack/demo.sh >build/demo.log || { cat build/demo.log; exit 1; }
 
 test-kubernetes: deps guests
 	hack/stack.sh kubernetes containerd-2.4 runc crictl critest

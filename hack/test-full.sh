@@ -25,6 +25,7 @@ run() {
 CGO_ENABLED=0 run -tags integration ${1:+-run "$1"} ./integration/...
 if [ $# = 0 ]; then
 	hack/wasip1exec/test.sh || failed=1
+	hack/demo.sh >build/demo.log || failed=1
 	hack/test-cgroup2.sh >build/test-cgroup2.log || failed=1
 	go tool test2json -p containerd-shim-wazero/integration/machine <build/test-cgroup2.log >>"$out"
 fi

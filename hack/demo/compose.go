@@ -45,7 +45,13 @@ func stack() error {
 	if err != nil {
 		return err
 	}
-	return scene("docker ps -a; docker volume ls")
+	if err := scene("docker ps -a; docker volume ls"); err != nil {
+		return err
+	}
+	if _, _, left := timed("sh", "-c", "docker ps -aq; docker volume ls -q"); left != "" {
+		return fmt.Errorf("the stack left behind %q", left)
+	}
+	return nil
 }
 
 func scenes() error {

@@ -30,16 +30,18 @@ const (
 	linuxImage = "docker.io/library/busybox:latest"
 )
 
-// samples are the modules that are shown, each with the arguments it gets.
+// samples are the modules that are shown, each with the arguments it gets and
+// the status it must end with.
 var samples = []struct {
-	title string
-	args  []string
+	title  string
+	args   []string
+	status int
 }{
-	{"a C program", []string{"/hello-c.wasm"}},
-	{"a Rust program", []string{"/hello-rust.wasm"}},
-	{"a Go program", []string{"/hello-go.wasm"}},
-	{"one that fails", []string{"/box.wasm", "exit", "42"}},
-	{"one that traps", []string{"/crash.wasm"}},
+	{"a C program", []string{"/hello-c.wasm"}, 0},
+	{"a Rust program", []string{"/hello-rust.wasm"}, 0},
+	{"a Go program", []string{"/hello-go.wasm"}, 0},
+	{"one that fails", []string{"/box.wasm", "exit", "42"}, 42},
+	{"one that traps", []string{"/crash.wasm"}, 134},
 }
 
 func main() {
@@ -98,6 +100,9 @@ func demo() error {
 		took, status, output := run(shimArgs(sample.args))
 		fmt.Print(output)
 		fmt.Printf("[status %d, %d ms]\n", status, took.Milliseconds())
+		if status != sample.status {
+			return fmt.Errorf("%s: status %d, want %d", sample.title, status, sample.status)
+		}
 	}
 	if err := compare(); err != nil {
 		return err
