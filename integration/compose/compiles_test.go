@@ -58,6 +58,30 @@ func TestDockerfileCompiles(t *testing.T) {
 	}
 }
 
+// TestComposeBuilds brings the example up as its user does, by the builds that
+// compose.yaml asks for.
+func TestComposeBuilds(t *testing.T) {
+	s := newStack(t)
+	golang(t, s.Engine)
+	s.files = "docker compose -f compose.yaml -f " + filepath.Join(s.dir, "../../integration/compose/servers.yaml") + " "
+	defer s.Shell(t, s.dir, s.files+"down -v --timeout 5; docker rmi -f tasks-api tasks-worker")
+	if out, err := s.ShellCommand(t, s.dir, s.files+"up --build --wait --wait-timeout 300").CombinedOutput(); err != nil {
+		t.Fatalf("docker compose up --build: %v\n%s", err, out)
+	}
+	for _, name := range []string{"api", "worker"} {
+		got := s.Ask(t, "inspect", "-f", "{{.Os}}/{{.Architecture}} {{.Config.Entrypoint}}", "tasks-"+name)
+		if want := "wasi/wasm [/" + name + ".wasm]"; got != want {
+			t.Errorf("the image of %s is %s, want %s", name, got, want)
+		}
+		if used := s.Ask(t, "inspect", "-f", "{{.Config.Image}}", s.ids(name)[0]); used != "tasks-"+name {
+			t.Errorf("%s runs %s", name, used)
+		}
+	}
+	if got := s.done(s.create("the quick brown fox").ID); got.Words != 4 {
+		t.Errorf("the worker answers %+v", got)
+	}
+}
+
 // TestShownDockerfiles builds and runs what docs/docker.md shows.
 func TestShownDockerfiles(t *testing.T) {
 	e := engine.Shared(t)
