@@ -24,19 +24,33 @@ func probes(t *testing.T, ns *cluster.Namespace) {
     livenessProbe: {grpc: {port: 9090}, periodSeconds: 1, timeoutSeconds: 5},
     readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1, timeoutSeconds: 5}`),
 		box("file", `readinessProbe: {exec: {command: [/box.wasm, exists, /tmp/ready]}, periodSeconds: 1, timeoutSeconds: 5}`,
-			"sleep", "1000", ",", "write", "/tmp/ready", "x", ",", "sleep", "600000")) +
-		pod("dies", "", box("app", `livenessProbe: {exec: {command: [/box.wasm, exists, /tmp/absent]}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 1}`,
-			"sleep", "600000")))
+			"sleep", "1000", ",", "write", "/tmp/ready", "x", ",", "sleep", "600000")) + dying())
 	ns.Ready("kinds")
 	ready := "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
 	ns.Kubectl("exec", "kinds", "-c", "web", "--", "/box.wasm", "write", "/tmp/sick", "x").Exits(0)
 	ns.Until(ready, "False", "pod/kinds")
 	ns.Kubectl("exec", "kinds", "-c", "web", "--", "/box.wasm", "rm", "/tmp/sick").Exits(0)
 	ns.Ready("kinds")
-	ns.Until(restarts("web"), "0", "pod/kinds")
-	ns.Eventually("the container is restarted for its probe", func() bool {
-		return ns.Ask("get", "pod", "dies", "-o", restarts("app")) != "0"
-	}, func() string { return ns.Kubectl("describe", "pod", "dies").Stdout })
+	for name, why := range map[string]string{"exec": "Liveness probe failed:", "tcp": "connection refused", "grpc": "unknown service"} {
+		ns.Eventually("the container "+name+" is restarted for its probe", func() bool {
+			described := ns.Kubectl("describe", "pod", "dies-"+name).Stdout
+			return ns.Ask("get", "pod", "dies-"+name, "-o", restarts(name)) != "0" &&
+				contains(described, "Container "+name+" failed liveness probe, will be restarted") && contains(described, why)
+		}, func() string { return ns.Kubectl("describe", "pod", "dies-"+name).Stdout })
+	}
+	for _, name := range []string{"web", "file"} {
+		ns.Until(restarts(name), "0", "pod/kinds")
+	}
+}
+
+// dying are pods whose liveness probe fails, each of another kind: for a file that
+// is not there, a port where nobody listens, a service the server does not have.
+func dying() string {
+	const often = ", periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 1}"
+	return pod("dies-exec", "", box("exec", "livenessProbe: {exec: {command: [/box.wasm, exists, /tmp/absent]}"+often, "sleep", "600000")) +
+		pod("dies-tcp", "", box("tcp", "livenessProbe: {tcpSocket: {port: 8080}"+often, "sleep", "600000")) +
+		pod("dies-grpc", "", container("grpc", web, "startupProbe: {tcpSocket: {port: 9090}, periodSeconds: 1, failureThreshold: 60}"+
+			", livenessProbe: {grpc: {port: 9090, service: absent}"+often))
 }
 
 // endings: exit codes, messages, restarts, and the state that describe shows.
