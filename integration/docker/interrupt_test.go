@@ -79,6 +79,7 @@ type life struct {
 	t            *testing.T
 	name, status string
 
+	from    int             // where containerd's log began
 	events  *harness.Events // until containerd goes
 	said    []string        // by the client: the id, the status, the name
 	deleted bool            // by dockerd, before the interruption
@@ -106,13 +107,13 @@ func (l *life) interrupt(away absence, delay time.Duration) {
 	client, out := l.client(), &harness.Output{}
 	client.Stdout = out
 	l.events = l.Node.Events(l.t)
-	from := len(l.Node.Log(l.t))
+	l.from = len(l.Node.Log(l.t))
 	if err := client.Start(); err != nil {
 		l.t.Fatal(err)
 	}
 	time.Sleep(delay)
 	away.begin(l.Engine)
-	l.deleted = strings.Contains(l.Node.Log(l.t)[from:], "shim disconnected")
+	l.deleted = strings.Contains(l.Node.Log(l.t)[l.from:], "shim disconnected")
 	away.end(l.t, l.Engine)
 	_ = client.Wait() // it has lost dockerd, or not
 	if client.ProcessState.ExitCode() == 124 {
@@ -158,7 +159,8 @@ func (l *life) end(away absence) string {
 	case !began && is.Stdout == "created\n" && (got == "0" || got == "128"): // 128 if containerd had gone
 		return notBegun
 	}
-	l.t.Errorf("status %s, want %s; it was %q, and began: %v; logged in full: %v", got, l.status, is.Stdout, began, whole)
+	l.t.Errorf("status %s, want %s; it was %q, and began: %v; logged in full: %v; containerd's log:\n%s",
+		got, l.status, is.Stdout, began, whole, l.Node.Log(l.t)[l.from:])
 	return neverSeen
 }
 
