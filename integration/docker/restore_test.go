@@ -94,7 +94,7 @@ func alive(pid int) bool { return unix.Kill(pid, 0) == nil }
 
 // counted is the number after the last that a ticking container has logged.
 // They must be 0, 1, 2 …, none twice, with no more than so many gaps: a dockerd
-// that is killed loses what it has read and not yet written.
+// that ends loses what it has read and not yet written, of runc's containers too.
 func counted(t *testing.T, e *engine.Engine, name string, gaps int) (next int) {
 	t.Helper()
 	for _, line := range strings.Fields(e.Ask(t, "logs", name)) {
@@ -132,14 +132,10 @@ HEALTHCHECK --interval=200ms CMD ["/box", "true"]
 	e.Docker(t, "run", "-d", "--name", "healthy", "--runtime", engine.Runtime, "--platform", "wasi/wasm",
 		"healthy", "sleep", "1000000").Exits(0)
 	pids["healthy"] = pid(t, e, "healthy")
-	kills := 0 // of dockerd
-	for _, away := range absences {
+	for ends, away := range absences {
 		followed := map[string]*exec.Cmd{}
 		for kind := range runtimes {
-			followed[kind] = follow(t, e, "ticks-"+kind, counted(t, e, "ticks-"+kind, kills))
-		}
-		if away.signal == unix.SIGKILL {
-			kills++
+			followed[kind] = follow(t, e, "ticks-"+kind, counted(t, e, "ticks-"+kind, ends))
 		}
 		// On runc the status of one that ends meanwhile is lost (255).
 		dying := map[string]int{"ended-wasm": pid(t, e, box(t, e, "ended", "wasm", "", "sleep", "1000000"))}
@@ -178,7 +174,7 @@ HEALTHCHECK --interval=200ms CMD ["/box", "true"]
 		for kind := range runtimes {
 			// docker logs -f ends with dockerd, by status 1 if that was killed.
 			_ = followed[kind].Wait()
-			again := follow(t, e, "ticks-"+kind, counted(t, e, "ticks-"+kind, kills))
+			again := follow(t, e, "ticks-"+kind, counted(t, e, "ticks-"+kind, ends+1))
 			_, _ = again.Process.Kill(), again.Wait()
 			pids["again-"+kind] = comesBack(t, e, "again-"+kind)
 			// What shall always run and died meanwhile runs again.
