@@ -133,6 +133,8 @@ spec:
   jobTemplate: {spec: {template: {spec: {%s, restartPolicy: Never, containers: [%s]}}}}
 `, completions, wasm, box("app", "", "get", "JOB_COMPLETION_INDEX"),
 		wasm, box("app", "", "exit", "3"), wasm, box("app", "", "echo", "now")))
+	// Fifty, three at a time, take longer than what is waited for otherwise.
+	ns.Kubectl("wait", "--for=condition=Complete", "job/work", "--timeout=5m").Exits(0)
 	ns.Until("jsonpath={.status.succeeded}", fmt.Sprint(completions), "job/work")
 	ns.Until("jsonpath={.status.conditions[?(@.type=='Failed')].reason}", "BackoffLimitExceeded", "job/fails")
 	ns.Kubectl("create", "job", "--from=cronjob/often", "by-hand").Exits(0)
