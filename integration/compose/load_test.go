@@ -77,13 +77,18 @@ var questions = []struct {
 	ask  func(*load) (status int, right bool, err error)
 }{{"create", (*load).create}, {"list", (*load).list}, {"show", (*load).show}, {"stats", (*load).stats}}
 
+// press asks until it is told to stop and has had an answer to each question, or,
+// once told, has asked in vain long enough.
 func (l *load) press(first int, stop <-chan struct{}) *load {
-	for i := first; ; i++ {
+	for i, left := first, 100; ; i++ {
 		select {
 		case <-stop:
-			return l
-		case <-time.After(20 * time.Millisecond):
+			if left--; left == 0 || len(l.answered) == len(questions) {
+				return l
+			}
+		default:
 		}
+		time.Sleep(20 * time.Millisecond)
 		q := questions[i%len(questions)]
 		if q.name == "show" && l.last == 0 {
 			continue

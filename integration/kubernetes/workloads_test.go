@@ -134,8 +134,12 @@ spec:
 `, completions, wasm, box("app", "", "get", "JOB_COMPLETION_INDEX"),
 		wasm, box("app", "", "exit", "3"), wasm, box("app", "", "echo", "now")))
 	// Fifty, three at a time, take longer than what is waited for otherwise.
-	ns.Kubectl("wait", "--for=condition=Complete", "job/work", "--timeout=5m").Exits(0)
-	ns.Until("jsonpath={.status.succeeded}", fmt.Sprint(completions), "job/work")
+	done := func() bool {
+		return ns.Ask("get", "job", "work", "-o", "jsonpath={.status.succeeded}") == fmt.Sprint(completions)
+	}
+	if !harness.Soon(5*time.Minute, done) {
+		t.Fatalf("the Job is not complete:\n%s", ns.Kubectl("describe", "job", "work").Stdout)
+	}
 	ns.Until("jsonpath={.status.conditions[?(@.type=='Failed')].reason}", "BackoffLimitExceeded", "job/fails")
 	ns.Kubectl("create", "job", "--from=cronjob/often", "by-hand").Exits(0)
 	ns.Until("jsonpath={.status.succeeded}", "1", "job/by-hand")
