@@ -6,7 +6,6 @@
 package docker
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,9 +55,12 @@ func TestUsernsRemap(t *testing.T) {
 		}
 
 		id := strings.TrimSpace(run("-d", "sleep", "1000000").Exits(0).Stdout)
-		ids, err := os.ReadFile(fmt.Sprintf("/proc/%d/uid_map", pid(t, e, id)))
-		if fields := strings.Fields(string(ids)); err != nil || len(fields) != 3 || fields[1] != "200000" {
-			t.Errorf("%s: the map of users is %q, %v", program, ids, err)
+		own := strings.TrimSpace(run("-d --userns host", "sleep", "1000000").Exits(0).Stdout)
+		self := proc("uid_map", "")(observed{t, os.Getpid()})
+		for id, want := range map[string]string{id: "0 200000 65536", own: self} {
+			if got := proc("uid_map", "")(observed{t, pid(t, e, id)}); got != want {
+				t.Errorf("%s: the map of users is %q, want %q", program, got, want)
+			}
 		}
 		e.Docker(t, "exec", id, program, "append", "/data/file", "more").Is(0, "")
 		e.Docker(t, "exec", "-u", "1000:1000", id, program, "append", "/data/file", "more").Exits(1)
