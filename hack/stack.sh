@@ -15,12 +15,13 @@ stack=${STACK_DIR:-$root/build/stack}
 names="containerd-2.4 containerd-2.3 containerd-2.2 containerd-2.0 containerd-1.7
 runc crictl critest docker kubernetes conformance nerdctl rootless lint"
 
-# fresh NAME MODULE says whether NAME is built from the versions that MODULE
-# pins and programs of its own. It sets name, module, bin and stamp for the builders below.
+# fresh NAME MODULE says whether NAME is built as this script says, from the versions
+# that MODULE pins and programs of its own. It sets name, module, bin and stamp for the
+# builders below.
 fresh() {
 	name=$1 module=$2
 	bin=$stack/$name/bin
-	stamp=$( (go version; cat "$module/go.mod" "$module"/*/main.go 2>/dev/null) | sha256sum | cut -d' ' -f1)
+	stamp=$( (go version; cat "$root/hack/stack.sh" "$module/go.mod" "$module"/*/main.go 2>/dev/null) | sha256sum | cut -d' ' -f1)
 	[ "$(cat "$stack/$name/stamp" 2>/dev/null)" = "$stamp" ]
 }
 
