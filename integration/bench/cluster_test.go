@@ -42,19 +42,18 @@ func onCluster(t *testing.T, _ *harness.Node, figures *table) {
 	ns := c.Namespace(t)
 	client := c.Client(t)
 	p := pods{t, client, ns, client.WatchPods(ns.Name)}
-	figures.with = "Kubernetes " + serverVersion(t, client)
+	figures.with = "Kubernetes " + serverVersion(t, c)
 	p.starts(figures)
 	p.five(figures)
 	p.hundred(figures)
 }
 
 // serverVersion is the API server's, as in "1.37.0".
-func serverVersion(t *testing.T, client *cluster.Client) string {
+func serverVersion(t *testing.T, c *cluster.Cluster) string {
 	t.Helper()
-	answer := client.Do(http.MethodGet, "/version", "")
-	defer answer.Close()
+	answer := c.Kubectl(t, "get", "--raw", "/version").Exits(0).Stdout
 	var v struct{ GitVersion string }
-	if err := json.NewDecoder(answer).Decode(&v); err != nil {
+	if err := json.Unmarshal([]byte(answer), &v); err != nil {
 		t.Fatal(err)
 	}
 	return strings.TrimPrefix(v.GitVersion, "v")
