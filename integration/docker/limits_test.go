@@ -16,14 +16,8 @@ import (
 	"containerd-shim-wazero/integration/room"
 )
 
-// updates are options of docker update, and what each does to the process of a
-// container that runs.
-var updates = []struct {
-	options string
-	what    string
-	see     func(observed) string
-	want    string
-}{
+// updates are the effects of docker update on a container that runs.
+var updates = []effect{
 	{"-m 128m --memory-swap 256m", "memory", cgroup("memory", "memory.limit_in_bytes", "memory.max"), "134217728"},
 	{"-m 128m --memory-swap 256m", "memory and swap", cgroup("memory", "memory.memsw.limit_in_bytes", ""), "268435456"},
 	{"--memory-reservation 32m", "memory reservation", cgroup("memory", "memory.soft_limit_in_bytes", "memory.low"), "33554432"},
@@ -69,9 +63,15 @@ func line(see func(observed) string, want string) func(observed) string {
 // is another or none.
 func onlyV1(t *testing.T) {
 	t.Helper()
-	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+	if unified() {
 		t.Skip("the machine's cgroups are of version 2")
 	}
+}
+
+// unified says that the machine's cgroups are of version 2.
+func unified() bool {
+	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
+	return err == nil
 }
 
 // TestDevices: a rule for devices is in the container's own list.

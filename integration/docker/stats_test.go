@@ -24,9 +24,7 @@ import (
 
 // TestStats: docker's figures are within a tenth of the kernel's.
 func TestStats(t *testing.T) {
-	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
-		t.Skip("reads cgroup v1")
-	}
+	onlyV1(t)
 	e := engine.Shared(t)
 	e.LoadAll(t)
 	t.Run("memory and processes", func(t *testing.T) { statsOfMemory(t, e) })
