@@ -25,12 +25,16 @@ fresh() {
 	[ "$(cat "$stack/$name/stamp" 2>/dev/null)" = "$stamp" ]
 }
 
-# compile OUTPUT PACKAGE [BUILD FLAG]... builds one program of $module.
+# compile OUTPUT PACKAGE [BUILD FLAG]... builds one program of $module and installs
+# it. What Go's linker has written by a memory mapping lies in the page cache in small
+# pages, and is slower to start than a file that was copied, as every installed one is.
 compile() {
 	output=$1 package=$2
 	shift 2
 	echo "building $name: $output" >&2
-	go build -C "$module" -mod=readonly -buildvcs=false -trimpath "$@" -o "$bin/$output" "$package"
+	go build -C "$module" -mod=readonly -buildvcs=false -trimpath "$@" -o "$stack/$name/linked" "$package"
+	install "$stack/$name/linked" "$bin/$output"
+	rm "$stack/$name/linked"
 }
 
 # The static programs carry no symbol tables, as distributions ship them.

@@ -80,7 +80,7 @@ func prepare(dir string, parts []string) error {
 	for _, version := range Versions() {
 		stack = append(stack, "containerd-"+version)
 	}
-	shim := []string{"go", "build", "-trimpath", "-o", filepath.Join(bin, ShimBinary), "./cmd/" + ShimBinary}
+	shim := []string{"make", "-s", "install", "DESTDIR=" + dir, "PREFIX="}
 	if given := os.Getenv("SHIM"); given != "" {
 		shim = []string{"cp", given, filepath.Join(bin, ShimBinary)}
 	}
