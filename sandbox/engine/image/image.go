@@ -38,7 +38,7 @@ const HeaderSize = 256
 // MaxErrorText bounds the sentence of an image that records a refusal.
 const MaxErrorText = 4 << 10
 
-const magic = "wzimage\x01"
+const magic = "wzimage\x02"
 
 // ErrDamaged says that an image is not what was written.
 var ErrDamaged = errors.New("the compiled module in the cache is damaged")
@@ -91,7 +91,8 @@ type Header struct {
 	Stamp int64
 	// Size of the file in bytes.
 	Size int64
-	// sum is the CRC-32C of all behind the header.
+	// sum is the CRC-32 of all behind the header: of the polynomial whose tables are
+	// soonest made, since a sandbox checks one header in its life.
 	sum  uint32
 	part [parts]span
 }
@@ -106,8 +107,6 @@ func (h *Header) Span(p Part) (off, n int64) { return h.part[p].off, h.part[p].l
 
 // Parts are the contents of an image to be written.
 type Parts [parts][]byte
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Write fills an empty file with an image. Flags, pages and stamp are taken
 // from h, the rest of it is filled in.
@@ -124,8 +123,8 @@ func Write(f *os.File, h *Header, p *Parts) error {
 	h.sum = 0
 	at := int64(HeaderSize)
 	for i, b := range p {
-		h.sum = crc32.Update(h.sum, castagnoli, zeros[:max(0, h.part[i].off-at)])
-		h.sum = crc32.Update(h.sum, castagnoli, b)
+		h.sum = crc32.Update(h.sum, crc32.IEEETable, zeros[:max(0, h.part[i].off-at)])
+		h.sum = crc32.Update(h.sum, crc32.IEEETable, b)
 		if _, err := f.WriteAt(b, h.part[i].off); err != nil {
 			return err
 		}
@@ -154,7 +153,7 @@ func (h *Header) encode() []byte {
 		b = le.AppendUint64(b, uint64(s.len))
 	}
 	b = b[:HeaderSize]
-	le.PutUint32(b[HeaderSize-4:], crc32.Checksum(b[:HeaderSize-4], castagnoli))
+	le.PutUint32(b[HeaderSize-4:], crc32.ChecksumIEEE(b[:HeaderSize-4]))
 	return b
 }
 
@@ -163,7 +162,7 @@ func (h *Header) encode() []byte {
 func Decode(b []byte, size int64) (*Header, error) {
 	le := binary.LittleEndian
 	if len(b) < HeaderSize || string(b[:len(magic)]) != magic ||
-		le.Uint32(b[HeaderSize-4:]) != crc32.Checksum(b[:HeaderSize-4], castagnoli) {
+		le.Uint32(b[HeaderSize-4:]) != crc32.ChecksumIEEE(b[:HeaderSize-4]) {
 		return nil, fmt.Errorf("%w: no valid header", ErrDamaged)
 	}
 	b = b[len(magic):]
@@ -217,7 +216,7 @@ func Verify(f *os.File, h *Header) error {
 		if err != nil && !(err == io.EOF && n > 0) {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
-		sum = crc32.Update(sum, castagnoli, buf[:n])
+		sum = crc32.Update(sum, crc32.IEEETable, buf[:n])
 		off += int64(n)
 	}
 	if sum != h.sum {
