@@ -25,12 +25,7 @@ const artifactModule = "module.wasm"
 // exposed returns the addresses to listen on for the ports that the container's
 // image exposes. What cannot be learnt only means none.
 func (s *service) exposed(ctx context.Context, c *config.Container) ([]policy.ListenRule, error) {
-	store, err := image.Open(s.address, s.namespace)
-	if err != nil {
-		return nil, err
-	}
-	defer store.Close()
-	facts, err := store.Lookup(ctx, c.ID)
+	facts, err := s.facts(ctx, c.ID)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err
@@ -41,13 +36,23 @@ func (s *service) exposed(ctx context.Context, c *config.Container) ([]policy.Li
 	return oci.Exposed(&c.Process.Network, facts.ExposedPorts), nil
 }
 
+// facts are what a container's image says.
+func (s *service) facts(ctx context.Context, id string) (image.Facts, error) {
+	store, err := image.Open(ctx, s.address, s.namespace)
+	if err != nil {
+		return image.Facts{}, err
+	}
+	defer store.Close()
+	return store.Lookup(ctx, id)
+}
+
 // artifact fetches the module of an image that is a module into the bundle, and
 // returns its path; "" for an image with files. Only that has any in its root.
 func (s *service) artifact(ctx context.Context, id, bundle, root string, maxSize int64) (string, error) {
 	if some, err := hasFiles(root); some || err != nil {
 		return "", err
 	}
-	store, err := image.Open(s.address, s.namespace)
+	store, err := image.Open(ctx, s.address, s.namespace)
 	if err != nil {
 		return "", err
 	}

@@ -26,24 +26,32 @@ import (
 // half a millisecond of its start. (The protocol is "gRPC over HTTP2",
 // PROTOCOL-HTTP2.md of grpc.)
 type rpc struct {
-	client    http.Client
+	conn      *http.ClientConn
 	namespace string
 }
 
-// newRPC makes a client for the Unix socket at path. Nothing is connected yet.
-func newRPC(path, namespace string) *rpc {
+// dial connects to the Unix socket at path. Calls at the same time share the
+// one connection.
+func dial(ctx context.Context, path, namespace string) (*rpc, error) {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
-	return &rpc{namespace: namespace, client: http.Client{Transport: &http.Transport{
-		Protocols: protocols,
+	transport := http.Transport{
+		Protocols:          protocols,
+		DisableCompression: true, // of HTTP bodies, which gRPC does not have
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", path)
 		},
-	}}}
+	}
+	conn, err := transport.NewClientConn(ctx, "http", "containerd:80")
+	if err != nil {
+		return nil, err
+	}
+	return &rpc{conn, namespace}, nil
 }
 
-func (r *rpc) close() { r.client.CloseIdleConnections() }
+// close ends the connection, and with it the calls that are under way.
+func (r *rpc) close() error { return r.conn.Close() }
 
 // prefix of a message: one byte says whether it is compressed, four its length.
 const prefix = 5
@@ -62,7 +70,7 @@ func (r *rpc) call(ctx context.Context, method string, request []byte, each func
 		"Te":            {"trailers"},
 		namespaceHeader: {r.namespace},
 	}
-	resp, err := r.client.Do(req)
+	resp, err := r.conn.RoundTrip(req)
 	if err != nil {
 		return err
 	}

@@ -43,21 +43,24 @@ const (
 // Store is a connection to containerd in one of its namespaces.
 type Store struct{ rpc *rpc }
 
-// Open makes a store of the containerd that listens at address, the path of a
-// Unix socket. Nothing is connected before the first look-up.
-func Open(address, namespace string) (*Store, error) {
+// Open connects to the containerd that listens at address, the path of a Unix
+// socket.
+func Open(ctx context.Context, address, namespace string) (*Store, error) {
 	path := strings.TrimPrefix(address, "unix://")
 	if path == "" {
 		return nil, fmt.Errorf("the address of containerd's socket is not known: %w", errdefs.ErrInvalidArgument)
 	}
-	return &Store{rpc: newRPC(path, namespace)}, nil
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	rpc, err := dial(ctx, path, namespace)
+	if err != nil {
+		return nil, fmt.Errorf("connect to containerd: %w", err)
+	}
+	return &Store{rpc}, nil
 }
 
 // Close ends the connection.
-func (s *Store) Close() error {
-	s.rpc.close()
-	return nil
-}
+func (s *Store) Close() error { return s.rpc.close() }
 
 // get calls a method that answers with one message, of which it returns the
 // message that is its first field: each of these methods answers so.
