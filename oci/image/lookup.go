@@ -4,6 +4,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -20,30 +21,33 @@ const defaultSnapshotter = "overlayfs"
 // An image's name is a tag that may since have moved. So where the layers below
 // the container's snapshot are known, an image with other layers is not the
 // container's; the configuration with those layers is then looked for.
+//
+// Questions that do not need each other's answers are asked at once: a container
+// is not created before the last of them.
 func (s *Store) Lookup(ctx context.Context, containerID string) (Facts, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
+	// Where its record says nothing else, and mostly where it does.
+	guess := snapshot{defaultSnapshotter, containerID}
+	layers := begin(func() (string, error) { return s.layers(ctx, guess) })
 	c, err := s.container(ctx, containerID)
 	if err != nil || c == nil {
 		return Facts{}, err
 	}
-	snapshotter, key := c.snapshotter, c.snapshotKey
-	if snapshotter == "" {
-		snapshotter = defaultSnapshotter
-	}
-	if key == "" {
-		key = containerID
-	}
-	layers, err := s.layers(ctx, snapshotter, key)
-	if err != nil {
-		return Facts{}, err
+	snap := snapshot{cmp.Or(c.snapshotter, guess.snapshotter), cmp.Or(c.snapshotKey, guess.key)}
+	if snap != guess {
+		layers = begin(func() (string, error) { return s.layers(ctx, snap) })
 	}
 	target, mediaType, err := s.target(ctx, c.image)
 	if err != nil {
 		return Facts{}, err
 	}
+	chain, err := layers()
+	if err != nil {
+		return Facts{}, err
+	}
 	if target != nil {
-		facts, err := s.find(ctx, *target, mediaType, layers, maxDepth)
+		facts, err := s.find(ctx, *target, mediaType, chain, maxDepth)
 		if err != nil {
 			return Facts{}, fmt.Errorf("image %.200q: %w", c.image, err)
 		}
@@ -51,7 +55,23 @@ func (s *Store) Lookup(ctx context.Context, containerID string) (Facts, error) {
 			return *facts, nil
 		}
 	}
-	return s.byLayers(ctx, snapshotter, layers)
+	return s.byLayers(ctx, snap.snapshotter, chain)
+}
+
+// begin calls f at once, beside what its caller does, and returns what waits for
+// the result.
+func begin[T any](f func() (T, error)) (wait func() (T, error)) {
+	done := make(chan struct{})
+	var result T
+	var err error
+	go func() {
+		defer close(done)
+		result, err = f()
+	}()
+	return func() (T, error) {
+		<-done
+		return result, err
+	}
 }
 
 // find goes from an index or a manifest to the first image in it that has the

@@ -211,30 +211,36 @@ func (s *Store) container(ctx context.Context, id string) (*container, error) {
 // image's last layer: dockerd puts one there.
 const maxParents = 3
 
+// snapshot names a snapshot.
+type snapshot struct{ snapshotter, key string }
+
 // layers is the chain id of the image layers below a container's snapshot: the
 // first parent whose name is a digest. It is "" where that cannot be learned.
-func (s *Store) layers(ctx context.Context, snapshotter, key string) (string, error) {
+func (s *Store) layers(ctx context.Context, at snapshot) (string, error) {
 	for range maxParents {
-		info, err := s.get(ctx, statSnapshot, wire.AppendString(wire.AppendString(nil, 1, snapshotter), 2, key))
-		if errdefs.IsNotFound(err) || errdefs.IsInvalidArgument(err) {
-			return "", nil
+		parent, err := s.parent(ctx, at)
+		if err != nil || parent == "" || isDigest(parent) {
+			return parent, err
 		}
-		var parent []byte
-		if err == nil {
-			parent, err = wire.Find(info, 2)
-		}
-		if err != nil {
-			return "", fmt.Errorf("look up the snapshot %.100q: %w", key, err)
-		}
-		key = string(parent)
-		if isDigest(key) || key == "" {
-			break
-		}
+		at.key = parent
 	}
-	if !isDigest(key) {
+	return "", nil
+}
+
+// parent is the key of the snapshot below one, "" where there is none.
+func (s *Store) parent(ctx context.Context, of snapshot) (string, error) {
+	info, err := s.get(ctx, statSnapshot, wire.AppendString(wire.AppendString(nil, 1, of.snapshotter), 2, of.key))
+	if errdefs.IsNotFound(err) || errdefs.IsInvalidArgument(err) {
 		return "", nil
 	}
-	return key, nil
+	var parent []byte
+	if err == nil {
+		parent, err = wire.Find(info, 2)
+	}
+	if err != nil {
+		return "", fmt.Errorf("look up the snapshot %.100q: %w", of.key, err)
+	}
+	return string(parent), nil
 }
 
 // configOf finds the one image configuration whose layers end in a chain id, by
