@@ -105,12 +105,13 @@ func checkMemory(limit uint64) error {
 // environment of a sandbox process in a container with this limit. Nothing here
 // is the guest's, whose own environment travels as data.
 //
-// A collection of garbage costs half a megabyte that never comes back, and host
-// functions leave next to nothing behind: so none before there is a lot.
+// One processor of the runtime: nothing runs beside the guest, and each has caches
+// of its own. A collection of garbage costs half a megabyte that never comes back,
+// and host functions leave next to nothing behind: so none before there is a lot.
 func environment(limit uint64) []string {
 	return []string{
 		config.RoleEnv + "=" + config.RoleSandbox,
-		"GOMAXPROCS=2",
+		"GOMAXPROCS=1",
 		"GOGC=off",
 		"GOMEMLIMIT=" + strconv.FormatUint(runtimeReserve+garbage(limit), 10),
 	}

@@ -110,7 +110,7 @@ func spawn(inv *Invocation, req *Request, socket *os.File) error {
 func environment(inv *Invocation) []string {
 	env := []string{
 		"TTRPC_ADDRESS=" + inv.TTRPCAddress,
-		"GOMAXPROCS=2", // few stacks and caches: the shim waits, it does not compute
+		"GOMAXPROCS=1", // one set of caches: the shim waits, it does not compute
 	}
 	// HOME and XDG_CACHE_HOME are where a rootless user has the compile cache.
 	for _, key := range []string{"PATH", "TMPDIR", "DBUS_SYSTEM_BUS_ADDRESS", "HOME", "XDG_CACHE_HOME"} {
