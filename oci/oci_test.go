@@ -4,7 +4,6 @@
 package oci
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -180,29 +179,6 @@ func TestCtr(t *testing.T) {
 		t.Errorf("cgroup %+v", c.Cgroup)
 	}
 	same(t, "mounts", destinations(c), []string{"/dev", "/dev/shm", "/run"})
-}
-
-// TestConfigurationTravels holds what the handshake needs: the configuration is
-// the same after JSON.
-func TestConfigurationTravels(t *testing.T) {
-	spec := load(t, "docker-rich")
-	spec.Annotations = map[string]string{"io.containerd.wazero.v1/preopens": "none", "io.containerd.wazero.v1/listen": "tcp:127.0.0.1:80"}
-	c := mustConfigure(t, input(spec))
-	first, err := json.Marshal(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var back config.Container
-	if err := json.Unmarshal(first, &back); err != nil {
-		t.Fatal(err)
-	}
-	if back.Process.Preopens == nil {
-		t.Error("no preopens became preopens by the rule")
-	}
-	second, _ := json.Marshal(&back)
-	if string(first) != string(second) {
-		t.Errorf("changed on the way:\n%s\n%s", first, second)
-	}
 }
 
 func TestAnnotationsAndCeiling(t *testing.T) {

@@ -2,18 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package control is the talk between the shim and a sandbox process until the
-// guest starts: frames of a length, a type and a JSON body over a socket pair,
+// guest starts: frames of a length, a type and a body over a socket pair,
 // descriptors beside them. The shim takes nothing from it that the kernel could
 // tell, and bounds what it takes.
 package control
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -90,16 +90,15 @@ func (c *Conn) File() *os.File { return c.file }
 // Close closes the end.
 func (c *Conn) Close() error { return c.file.Close() }
 
-// Send sends a frame with a body, which may be nil, and descriptors, which stay
-// the caller's.
+// Send sends a frame with a body, a struct or a pointer to one or nil, and
+// descriptors, which stay the caller's.
 func (c *Conn) Send(t Type, body any, files ...*os.File) error {
 	frame := make([]byte, headerSize)
 	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
+		var err error
+		if frame, err = encode(frame, reflect.Indirect(reflect.ValueOf(body)), 0); err != nil {
 			return fmt.Errorf("encoding a control message: %w", err)
 		}
-		frame = append(frame, b...)
 	}
 	if len(frame)-headerSize > MaxToSandbox || len(files) > maxFiles {
 		return fmt.Errorf("a control message of %d bytes with %d descriptors is too large", len(frame), len(files))
@@ -156,9 +155,9 @@ func (f *Frame) Close() {
 	}
 }
 
-// Decode decodes the body.
+// Decode decodes the body to what v points to, which is zero.
 func (f *Frame) Decode(v any) error {
-	if err := json.Unmarshal(f.Body, v); err != nil {
+	if err := decodeBody(f.Body, v); err != nil {
 		return fmt.Errorf("decoding a control message: %w", err)
 	}
 	return nil

@@ -25,7 +25,7 @@ import (
 )
 
 // Program is an assembled filter: the kernel's struct sock_filter, one after
-// the other. As bytes it travels compactly in JSON.
+// the other.
 type Program []byte
 
 const (

@@ -35,14 +35,14 @@ const (
 type Grants struct {
 	// ListenAny lets the guest bind any TCP and UDP address. It does not
 	// reach Unix sockets, which only a rule grants.
-	ListenAny bool `json:"listenAny,omitempty"`
+	ListenAny bool
 	// Listen are the addresses and paths that may be bound.
-	Listen []ListenRule `json:"listen,omitempty"`
+	Listen []ListenRule
 	// ConnectAny lets the guest connect to any TCP and UDP address and look
 	// up any name. It does not reach Unix sockets.
-	ConnectAny bool `json:"connectAny,omitempty"`
+	ConnectAny bool
 	// Connect are the destinations that may be connected to.
-	Connect []ConnectRule `json:"connect,omitempty"`
+	Connect []ConnectRule
 }
 
 // Free are the grants of a container in a network namespace of its own
@@ -52,14 +52,14 @@ func Free() Grants { return Grants{ListenAny: true, ConnectAny: true} }
 // ListenRule grants binding one port, on every address or on those within a
 // prefix, or one Unix socket path.
 type ListenRule struct {
-	Proto Proto `json:"proto"`
+	Proto Proto
 	// Prefix holds the addresses; the zero prefix means every address.
-	Prefix netip.Prefix `json:"prefix,omitzero"`
+	Prefix netip.Prefix
 	// Port is the port; 0 grants a port of the kernel's choice.
-	Port uint16 `json:"port,omitempty"`
+	Port uint16
 	// Path is a Unix socket's path as the guest names it, or with a slash
 	// at its end the directory that may hold sockets.
-	Path string `json:"path,omitempty"`
+	Path string
 }
 
 // Addr is the one address that the rule names. It is false where the rule
@@ -95,13 +95,13 @@ func (r ListenRule) allows(proto Proto, addr netip.AddrPort) bool {
 type ConnectRule struct {
 	// Name is a host name in lower case without a final dot, or *.suffix
 	// for every name below the suffix, at any depth.
-	Name string `json:"name,omitempty"`
+	Name string
 	// Prefix holds the addresses.
-	Prefix netip.Prefix `json:"prefix,omitzero"`
+	Prefix netip.Prefix
 	// Port is the port, never 0 but for a path.
-	Port uint16 `json:"port,omitempty"`
+	Port uint16
 	// Path is a Unix socket's path, as in [ListenRule].
-	Path string `json:"path,omitempty"`
+	Path string
 }
 
 // String gives the rule in the form that [ParseConnect] reads.
