@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ import (
 
 	"containerd-shim-wazero/integration/docker/engine"
 	"containerd-shim-wazero/integration/harness"
+	"containerd-shim-wazero/shim/record"
 )
 
 // ticks is how often the guest of an interrupted life logs.
@@ -113,13 +115,27 @@ func (l *life) interrupt(away absence, delay time.Duration) {
 	}
 	time.Sleep(delay)
 	away.begin(l.Engine)
-	l.deleted = strings.Contains(l.Node.Log(l.t)[l.from:], "shim disconnected")
+	l.deleted = l.taskDeleted()
 	away.end(l.t, l.Engine)
 	_ = client.Wait() // it has lost dockerd, or not
 	if client.ProcessState.ExitCode() == 124 {
 		l.t.Errorf("the client hangs")
 	}
 	l.said = strings.Fields(out.String())
+}
+
+// taskDeleted says, while dockerd and containerd are away, whether dockerd has had the
+// task deleted: no bundle is left, or the shim has noted in it that nothing else is.
+func (l *life) taskDeleted() bool {
+	l.t.Helper()
+	bundles, err := filepath.Glob(filepath.Join(l.Node.State(), "io.containerd.runtime.v2.task/moby/*"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return !slices.ContainsFunc(bundles, func(bundle string) bool {
+		r, err := record.Load(bundle)
+		return err != nil || !r.Removed
+	})
 }
 
 // end finds out how the life ended.
