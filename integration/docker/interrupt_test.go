@@ -8,6 +8,7 @@ package docker
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -128,12 +129,13 @@ func (l *life) interrupt(away absence, delay time.Duration) {
 // task deleted: no bundle is left, or the shim has noted in it that nothing else is.
 func (l *life) taskDeleted() bool {
 	l.t.Helper()
-	bundles, err := filepath.Glob(filepath.Join(l.Node.State(), "io.containerd.runtime.v2.task/moby/*"))
+	dir := filepath.Join(l.Node.State(), "state/io.containerd.runtime.v2.task/moby")
+	bundles, err := os.ReadDir(dir)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	return !slices.ContainsFunc(bundles, func(bundle string) bool {
-		r, err := record.Load(bundle)
+	return !slices.ContainsFunc(bundles, func(bundle os.DirEntry) bool {
+		r, err := record.Load(filepath.Join(dir, bundle.Name()))
 		return err != nil || !r.Removed
 	})
 }
