@@ -18,16 +18,23 @@ import (
 // IsProgram reports whether a container's entrypoint is a program for Linux: an
 // ELF file, or a script. root is the container's root file system, mounted on
 // the host. Whatever else it is, and also what is not there, is not one.
-//
-// Nothing of the image is followed out of its root, and nothing but the first
-// bytes of regular files is read.
 func IsProgram(spec *specs.Spec, root string) bool {
+	magic := string(Head(spec, root, 4))
+	return magic == "\x7fELF" || strings.HasPrefix(magic, "#!")
+}
+
+// Head reads the first bytes of a container's entrypoint, size at most, none if
+// it is not there.
+//
+// Nothing of the image is followed out of its root, and nothing but the
+// beginning of regular files is read.
+func Head(spec *specs.Spec, root string, size int) []byte {
 	for _, name := range oci.Programs(spec.Process) {
-		if magic, ok := firstBytes(spec.Mounts, root, name); ok {
-			return magic == "\x7fELF" || strings.HasPrefix(magic, "#!")
+		if head, ok := firstBytes(spec.Mounts, root, name, size); ok {
+			return head
 		}
 	}
-	return false
+	return nil
 }
 
 // place is where on the host a path of the container lies: in the source of the
@@ -56,26 +63,26 @@ func isBind(m specs.Mount) bool {
 	return false
 }
 
-// firstBytes reads the first four bytes of a regular file of the container. ok is
+// firstBytes reads the first bytes of a regular file of the container. ok is
 // false where there is no such file.
-func firstBytes(mounts []specs.Mount, root, name string) (magic string, ok bool) {
+func firstBytes(mounts []specs.Mount, root, name string, size int) (head []byte, ok bool) {
 	fd, err := find(mounts, root, name)
 	if err != nil {
-		return "", false
+		return nil, false
 	}
 	defer func() { _ = unix.Close(fd) }()
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return "", false // a FIFO would wait, a device might act
+		return nil, false // a FIFO would wait, a device might act
 	}
 	f, err := os.Open("/proc/self/fd/" + strconv.Itoa(fd))
 	if err != nil {
-		return "", false
+		return nil, false
 	}
 	defer f.Close()
-	var first [4]byte
-	n, _ := f.ReadAt(first[:], 0)
-	return string(first[:n]), true
+	head = make([]byte, size)
+	n, _ := f.ReadAt(head, 0)
+	return head[:n], true
 }
 
 // maxLinks is how many symbolic links of a path the kernel follows (MAXSYMLINKS).

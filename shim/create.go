@@ -22,7 +22,6 @@ import (
 	"containerd-shim-wazero/sandbox/cache"
 	"containerd-shim-wazero/sandbox/compile"
 	"containerd-shim-wazero/sandbox/config"
-	"containerd-shim-wazero/sandbox/wasi/policy"
 	"containerd-shim-wazero/shim/record"
 	"containerd-shim-wazero/shim/rootfs"
 	"containerd-shim-wazero/shim/stdio"
@@ -131,12 +130,13 @@ func (s *service) createWasm(ctx context.Context, r *taskapi.CreateTaskRequest, 
 		}
 	}
 	logger := logger(r.ID, spec)
+	asking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ports := s.ports(asking, c, func() []byte { return linux.Head(spec, rootPath(r.Bundle, spec), moduleHead) })
 	box, init, err := wasm.Create(ctx, c, host, io, sandbox.Options{
-		Cache: modules,
-		Log:   func(line string) { logger.Info(line) },
-		Exposed: func(ctx context.Context) ([]policy.ListenRule, error) {
-			return s.exposed(ctx, c)
-		},
+		Cache:   modules,
+		Log:     func(line string) { logger.Info(line) },
+		Exposed: ports,
 	})
 	if err != nil {
 		return nil, explain(err, spec)

@@ -16,11 +16,38 @@ import (
 	"containerd-shim-wazero/oci"
 	"containerd-shim-wazero/oci/image"
 	"containerd-shim-wazero/sandbox/config"
+	"containerd-shim-wazero/sandbox/engine"
 	"containerd-shim-wazero/sandbox/wasi/policy"
 )
 
 // artifactModule is the file in a bundle that an artifact's module is copied to.
 const artifactModule = "module.wasm"
+
+// moduleHead is how many bytes of a module are looked at for its imports, which
+// come before its code.
+const moduleHead = 16 << 10
+
+// ports returns what answers with exposed. It is asked for at once where the
+// module, as far as head holds it, will want it: the answer takes about as long
+// as the sandbox's process to come up, until which nobody else knows the module.
+// A wrong guess costs a question too many, or the wait.
+func (s *service) ports(ctx context.Context, c *config.Container, head func() []byte) func(context.Context) ([]policy.ListenRule, error) {
+	ask := func(ctx context.Context) ([]policy.ListenRule, error) { return s.exposed(ctx, c) }
+	if !c.Process.Network.Exposed || !engine.Accepts(head()) {
+		return ask
+	}
+	var rules []policy.ListenRule
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		rules, err = ask(ctx)
+	}()
+	return func(context.Context) ([]policy.ListenRule, error) {
+		<-done
+		return rules, err
+	}
+}
 
 // exposed returns the addresses to listen on for the ports that the container's
 // image exposes. What cannot be learnt only means none.

@@ -13,7 +13,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -74,7 +73,7 @@ func Compile(ctx context.Context, bin []byte, out *os.File) error {
 	if catches(parts[image.Suffix]) {
 		h.Flags |= image.Catches
 	}
-	if names := importedNames(compiled); slices.Contains(names, "sock_accept") && !opensSockets(names) {
+	if accepts(importedNames(compiled)) {
 		h.Flags |= image.Accepts
 	}
 	return image.Write(out, h, parts)

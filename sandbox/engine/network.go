@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"containerd-shim-wazero/sandbox/config"
+	"containerd-shim-wazero/sandbox/engine/module"
 	"containerd-shim-wazero/sandbox/wasi"
 	"containerd-shim-wazero/sandbox/wasi/net"
 	"containerd-shim-wazero/sandbox/wasi/policy"
@@ -103,6 +104,23 @@ func (h *host) listen(c *wasi.Config, guest wazero.CompiledModule, p *config.Pro
 	c.Env = append(slices.Clip(c.Env),
 		"LISTEN_FDS="+strconv.Itoa(len(names)), "LISTEN_FDNAMES="+strings.Join(names, ":"))
 	return nil
+}
+
+// Accepts reports whether a module accepts connections of sockets that it finds
+// open, as far as the beginning of its file tells: it has to hold the imports.
+func Accepts(head []byte) bool {
+	imports, _ := module.Imports(head) // those before the cut
+	var names []string
+	for _, i := range imports {
+		if i.Module == preview1.ModuleName && i.Kind == 0 {
+			names = append(names, i.Name)
+		}
+	}
+	return accepts(names)
+}
+
+func accepts(names []string) bool {
+	return slices.Contains(names, "sock_accept") && !opensSockets(names)
 }
 
 func opensSockets(names []string) bool {
