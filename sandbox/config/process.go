@@ -107,7 +107,7 @@ type Network struct {
 	// They are opened only for a module that makes no sockets of its own.
 	Preopen []policy.ListenRule
 	// Exposed says that the ports the image exposes belong to Preopen. Only few
-	// modules accept connections so, and asking for the ports takes longer than
-	// all of the sandbox's own start: they are asked for where they matter.
+	// modules accept connections so, and asking for the ports takes about as long
+	// as the sandbox's own start: they are asked for where they matter.
 	Exposed bool
 }
