@@ -19,18 +19,21 @@ import (
 // ELF file, or a script. root is the container's root file system, mounted on
 // the host. Whatever else it is, and also what is not there, is not one.
 func IsProgram(spec *specs.Spec, root string) bool {
-	magic := string(Head(spec, root, 4))
+	if spec.Process == nil || len(spec.Process.Args) == 0 {
+		return false
+	}
+	magic := string(Head(spec, root, spec.Process.Args[0], 4))
 	return magic == "\x7fELF" || strings.HasPrefix(magic, "#!")
 }
 
-// Head reads the first bytes of a container's entrypoint, size at most, none if
-// it is not there.
+// Head reads the first bytes of a program that the container's process would find
+// by this name, size at most; none if it is not there.
 //
 // Nothing of the image is followed out of its root, and nothing but the
 // beginning of regular files is read.
-func Head(spec *specs.Spec, root string, size int) []byte {
-	for _, name := range oci.Programs(spec.Process) {
-		if head, ok := firstBytes(spec.Mounts, root, name, size); ok {
+func Head(spec *specs.Spec, root, name string, size int) []byte {
+	for _, file := range oci.Programs(spec.Process, name) {
+		if head, ok := firstBytes(spec.Mounts, root, file, size); ok {
 			return head
 		}
 	}

@@ -94,6 +94,12 @@ func TestIsProgram(t *testing.T) {
 			t.Errorf("IsProgram(%q) = %v, want %v", test.name, got, test.want)
 		}
 	}
+	spec := &specs.Spec{Mounts: mounts, Process: &specs.Process{Args: []string{"/sbin/docker-init"}, Cwd: "/app"}}
+	for name, want := range map[string]string{"module.wasm": "\x00asm\x01", "/app/text": "x", "/app/fifo": "", "absent": "", "": ""} {
+		if got := string(Head(spec, root, name, 5)); got != want {
+			t.Errorf("Head(%q) = %q, want %q", name, got, want)
+		}
+	}
 	if IsProgram(&specs.Spec{}, root) {
 		t.Error("a bundle without a process has a program")
 	}

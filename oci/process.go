@@ -125,15 +125,13 @@ func module(p *config.Process, blob string, maxSize int64) (config.Module, error
 	return m, nil
 }
 
-// Programs are the absolute paths in the container that the first argument may
+// Programs are the absolute paths in the container that a program's name may
 // mean, the first that exists counts: one path, or a bare name in each folder of
 // the container's PATH and in its working directory.
-func Programs(p *specs.Process) []string {
-	if p == nil || len(p.Args) == 0 || p.Args[0] == "" {
-		return nil
-	}
-	name := p.Args[0]
+func Programs(p *specs.Process, name string) []string {
 	switch {
+	case name == "":
+		return nil
 	case path.IsAbs(name):
 		return []string{path.Clean(name)}
 	case strings.Contains(name, "/"):

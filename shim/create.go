@@ -132,7 +132,9 @@ func (s *service) createWasm(ctx context.Context, r *taskapi.CreateTaskRequest, 
 	logger := logger(r.ID, spec)
 	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ports := s.ports(asking, c, func() []byte { return linux.Head(spec, rootPath(r.Bundle, spec), moduleHead) })
+	ports := s.ports(asking, c, func() []byte {
+		return linux.Head(spec, rootPath(r.Bundle, spec), c.Process.Module.Path, moduleHead)
+	})
 	box, init, err := wasm.Create(ctx, c, host, io, sandbox.Options{
 		Cache:   modules,
 		Log:     func(line string) { logger.Info(line) },
