@@ -35,6 +35,9 @@ type node struct {
 	blobs     map[string][]byte
 	labelled  map[string][]string // filter to digests
 	lying     func(*content.ReadContentResponse)
+	broken    string // snapshotter/key that cannot be looked up
+	// asked, if not nil, has the container wait for a question about a snapshot.
+	asked chan struct{}
 }
 
 // add stores a document and returns its descriptor.
@@ -82,6 +85,12 @@ func (s containersServer) Get(ctx context.Context, r *containers.GetContainerReq
 	if md, _ := metadata.FromIncomingContext(ctx); !reflect.DeepEqual(md.Get(namespaceHeader), []string{"ns"}) {
 		return nil, status.Error(codes.Internal, "another namespace")
 	}
+	if s.asked != nil {
+		select {
+		case <-s.asked:
+		case <-ctx.Done():
+		}
+	}
 	if s.container == nil || s.container.ID != r.ID {
 		return nil, errNone
 	}
@@ -107,6 +116,12 @@ type snapshotsServer struct {
 }
 
 func (s snapshotsServer) Stat(_ context.Context, r *snapshots.StatSnapshotRequest) (*snapshots.StatSnapshotResponse, error) {
+	if s.asked != nil {
+		close(s.asked)
+	}
+	if s.broken == r.Snapshotter+"/"+r.Key {
+		return nil, status.Error(codes.Unavailable, "broken")
+	}
 	parent, ok := s.parents[r.Snapshotter+"/"+r.Key]
 	if !ok {
 		return nil, errNone
@@ -227,6 +242,33 @@ func TestLookup(t *testing.T) {
 			n.container.Snapshotter, n.container.SnapshotKey = "", ""
 			n.images["i"] = n.image(digestA, "80/tcp")
 			n.parents["overlayfs/c1"], n.parents["overlayfs/c1-init"] = "c1-init", digestA
+			return n
+		}},
+		"the snapshot is asked for beside the container": {want: ports("80/tcp"), make: func() *node {
+			n := newNode("")
+			n.asked = make(chan struct{})
+			n.image(digestA, "80/tcp")
+			n.parents["overlayfs/c1"] = digestA
+			return n
+		}},
+		"a snapshot of another name": {want: ports("80/tcp"), make: func() *node {
+			n := newNode("")
+			n.container.SnapshotKey = "k"
+			n.image(digestA, "80/tcp")
+			n.image(digestB, "81/tcp")
+			n.parents["overlayfs/k"], n.parents["overlayfs/c1"] = digestA, digestB
+			return n
+		}},
+		"a snapshot of another name, and the container's is broken": {want: ports("80/tcp"), make: func() *node {
+			n := newNode("")
+			n.container.SnapshotKey, n.broken = "k", "overlayfs/c1"
+			n.image(digestA, "80/tcp")
+			n.parents["overlayfs/k"] = digestA
+			return n
+		}},
+		"a broken snapshot": {says: `look up the snapshot "c1"`, make: func() *node {
+			n := newNode("i")
+			n.images["i"], n.broken = n.image(digestA, "80/tcp"), "overlayfs/c1"
 			return n
 		}},
 		"the tag has moved": {want: ports("80/tcp"), make: func() *node {
