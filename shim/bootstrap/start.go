@@ -110,7 +110,10 @@ func spawn(inv *Invocation, req *Request, socket *os.File) error {
 func environment(inv *Invocation) []string {
 	env := []string{
 		"TTRPC_ADDRESS=" + inv.TTRPCAddress,
-		"GOMAXPROCS=1", // one set of caches: the shim waits, it does not compute
+		// Few stacks and caches: the shim waits, it does not compute. But not one: a
+		// fork keeps its processor until the child executes, and a child that is born
+		// while Kill has the cgroup frozen waits for another to thaw it.
+		"GOMAXPROCS=2",
 	}
 	// HOME and XDG_CACHE_HOME are where a rootless user has the compile cache.
 	for _, key := range []string{"PATH", "TMPDIR", "DBUS_SYSTEM_BUS_ADDRESS", "HOME", "XDG_CACHE_HOME"} {
