@@ -256,6 +256,7 @@ func many(t *testing.T, ns *cluster.Namespace) {
 // period has told the API server, and answers how many there are as yet.
 func overdue(t *testing.T, ns *cluster.Namespace) int {
 	t.Helper()
+	asked := time.Now() // not the answer's time: a pod that is being removed ends this moment
 	lines := strings.Fields(ns.Ask("get", "pods", "-o",
 		`jsonpath={range .items[*]}{.metadata.name}={.metadata.deletionTimestamp}{"\n"}{end}`))
 	for _, line := range lines {
@@ -264,8 +265,8 @@ func overdue(t *testing.T, ns *cluster.Namespace) int {
 		if err != nil {
 			t.Fatalf("%s is to end at %q: %v", name, at, err)
 		}
-		if now := time.Now(); now.After(end.Add(time.Second)) { // the stamp is of whole seconds
-			t.Errorf("%s is Terminating since its grace period ended %s ago", name, now.Sub(end))
+		if asked.After(end.Add(time.Second)) { // the stamp is of whole seconds
+			t.Errorf("%s is Terminating %s after its grace period has ended", name, asked.Sub(end))
 		}
 	}
 	return len(lines)
