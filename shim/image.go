@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	clog "github.com/containerd/log"
 
@@ -32,21 +33,12 @@ const moduleHead = 16 << 10
 // as the sandbox's process to come up, until which nobody else knows the module.
 // A wrong guess costs a question too many, or the wait.
 func (s *service) ports(ctx context.Context, c *config.Container, head func() []byte) func(context.Context) ([]policy.ListenRule, error) {
-	ask := func(ctx context.Context) ([]policy.ListenRule, error) { return s.exposed(ctx, c) }
 	if !c.Process.Network.Exposed || !engine.Accepts(head()) {
-		return ask
+		return func(ctx context.Context) ([]policy.ListenRule, error) { return s.exposed(ctx, c) }
 	}
-	var rules []policy.ListenRule
-	var err error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		rules, err = ask(ctx)
-	}()
-	return func(context.Context) ([]policy.ListenRule, error) {
-		<-done
-		return rules, err
-	}
+	answer := sync.OnceValues(func() ([]policy.ListenRule, error) { return s.exposed(ctx, c) })
+	go answer()
+	return func(context.Context) ([]policy.ListenRule, error) { return answer() }
 }
 
 // exposed returns the addresses to listen on for the ports that the container's

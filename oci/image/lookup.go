@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/containerd/errdefs"
 )
@@ -61,17 +62,9 @@ func (s *Store) Lookup(ctx context.Context, containerID string) (Facts, error) {
 // begin calls f at once, beside what its caller does, and returns what waits for
 // the result.
 func begin[T any](f func() (T, error)) (wait func() (T, error)) {
-	done := make(chan struct{})
-	var result T
-	var err error
-	go func() {
-		defer close(done)
-		result, err = f()
-	}()
-	return func() (T, error) {
-		<-done
-		return result, err
-	}
+	wait = sync.OnceValues(f)
+	go wait()
+	return wait
 }
 
 // find goes from an index or a manifest to the first image in it that has the
