@@ -20,24 +20,25 @@ import (
 	"containerd-shim-wazero/integration/harness"
 )
 
-// part is a stretch of a run, to its end's event.
-type part struct{ until, what string }
+// part is a stretch of a run, to its end's event. theirs says that the runtime has
+// next to no share in it.
+type part struct {
+	until, what string
+	theirs      bool
+}
 
 // parts are the stretches of "docker run --rm", each from the end of the one
 // before, by the events of containerd: what is asked of the runtime and what
 // client, dockerd and containerd do before, between and after.
 var parts = []part{
-	{"/containers/create", "the client, dockerd's container and its snapshot"},
-	{"/tasks/create", "the shim's start and Create"},
-	{"/tasks/start", "dockerd's network and Start"},
-	{"/tasks/exit", "the guest, to its exit event"},
+	{"/containers/create", "the client, dockerd's container and its snapshot", true},
+	{"/tasks/create", "the shim's start and Create", false},
+	{"/tasks/start", "dockerd's network and Start", true},
+	{"/tasks/exit", "the guest, to its exit event", false},
 	// runc's shim ends at times before it has told of the task's removal.
-	{"/containers/delete", "Delete, the shim's end, the container's removal"},
-	{"", "the rest of dockerd's removal, the client's end"},
+	{"/containers/delete", "Delete, the shim's end, the container's removal", false},
+	{"", "the rest of dockerd's removal, the client's end", true},
 }
-
-// theirs are the parts in which the runtime has next to no share.
-var theirs = []int{0, 2, 5}
 
 // dockerParts says which parts of docker run make the difference, and what is left
 // of it with a runtime that takes no time at all.
@@ -46,23 +47,28 @@ func dockerParts(t *testing.T, _ *harness.Node, figures *table) {
 	e.LoadAll(t)
 	watch := watchDocker(t, e)
 	for _, network := range []string{"bridge", "none"} {
-		var took [2][][]time.Duration // by runtime and part
+		share(figures, network, watch.both(t, e, network))
+	}
+}
+
+// both runs a container of either runtime in turns: the times by runtime and part.
+func (w watched) both(t *testing.T, e *engine.Engine, network string) (took [2][][]time.Duration) {
+	t.Helper()
+	for i := range took {
+		took[i] = make([][]time.Duration, len(parts)+1)
+	}
+	for round := -1; round < *rounds; round++ {
 		for i := range took {
-			took[i] = make([][]time.Duration, len(parts)+1)
-		}
-		for round := -1; round < *rounds; round++ {
-			for i, kind := range kinds[:2] {
-				times := watch.once(t, e, network, kind)
-				if round < 0 {
-					continue
-				}
-				for part, time := range times {
-					took[i][part] = append(took[i][part], time)
-				}
+			times := w.once(t, e, network, kinds[i])
+			if round < 0 {
+				continue
+			}
+			for part, time := range times {
+				took[i][part] = append(took[i][part], time)
 			}
 		}
-		share(figures, network, took)
 	}
+	return took
 }
 
 // share adds the parts' rows.
@@ -72,7 +78,7 @@ func share(figures *table, network string, took [2][][]time.Duration) {
 	var floor time.Duration
 	for part, p := range parts {
 		runc, ours := median(took[0][part]), median(took[1][part])
-		if slices.Contains(theirs, part) {
+		if p.theirs {
 			floor += ours
 		}
 		figures.row(name+p.what, fmt.Sprintf("%.0f %% of runc's whole", 100*float64(runc)/whole),
